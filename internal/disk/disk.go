@@ -1,0 +1,226 @@
+package disk
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"hugbucket/internal/object"
+)
+
+// Options of a store. The zero value is ready to use.
+type Options struct {
+	// MinFree is how many bytes of the file system are kept free, so that deletions can always commit; 0 means 1 % of it,
+	// at most 2 GiB.
+	MinFree int64
+	// Now is the clock; time.Now when nil. It is never asked for anything that data depends on.
+	Now func() time.Time
+
+	fs fsys // for tests; the directory when nil
+}
+
+const (
+	// readers is how many connections read the catalog at once.
+	readers = 4
+	// cacheKiB of SQLite pages a connection keeps.
+	writeCacheKiB = 16 << 10
+	readCacheKiB  = 2 << 10
+	// tick is how often a process looks whether the epoch has moved on.
+	tick = time.Second
+	// sweepEvery is how many ticks pass between two looks for processes that died.
+	sweepEvery = 60
+)
+
+// Driver is an open store. It implements object.Driver.
+type Driver struct {
+	dir   string
+	fs    fsys
+	floor int64
+
+	reads  *readPool // of catalog.db
+	proc   *process
+	index  *index
+	commit *committer
+	xorbs  *xorbCache
+	files  *fileCache
+
+	stop context.CancelFunc // ends the goroutines that background waits for
+	bg   sync.WaitGroup
+	once sync.Once
+	err  error // of Close
+}
+
+var _ object.Driver = (*Driver)(nil)
+
+// Open opens the store in dir, and creates it if there is none. Several processes may have it open. It refuses network
+// file systems, directories that it cannot write to, and stores of a newer format.
+func Open(ctx context.Context, dir string, opts Options) (*Driver, error) {
+	d, err := open(ctx, dir, opts)
+	if err != nil {
+		return nil, fmt.Errorf("open store %s: %w", dir, err)
+	}
+	return d, nil
+}
+
+func open(ctx context.Context, dir string, opts Options) (_ *Driver, err error) {
+	if err := makeDirs(dir); err != nil {
+		return nil, err
+	}
+	d := &Driver{dir: dir, fs: opts.fs, floor: opts.MinFree}
+	if d.fs == nil {
+		d.fs = osFS(dir)
+	}
+	if d.floor == 0 {
+		_, size, err := d.fs.free()
+		if err != nil {
+			return nil, err
+		}
+		d.floor = min(size/100, 2<<30)
+	}
+	var undo []func() error
+	defer func() {
+		if err != nil {
+			for _, f := range undo {
+				err = errors.Join(err, f())
+			}
+		}
+	}()
+	commitLock, err := openLock(filepath.Join(dir, "commit.lock"))
+	if err != nil {
+		return nil, err
+	}
+	undo = append(undo, commitLock.close)
+	catalog, err := d.openCatalog(ctx, commitLock)
+	if err != nil {
+		return nil, err
+	}
+	undo = append(undo, catalog.Close)
+	if d.reads, err = openReadPool(ctx, filepath.Join(dir, "catalog.db")); err != nil {
+		return nil, err
+	}
+	undo = append(undo, d.reads.close)
+	d.files = newFileCache(d.fs)
+	d.xorbs = newXorbCache()
+	if d.index, err = openIndex(ctx, dir); err != nil {
+		return nil, err
+	}
+	undo = append(undo, d.index.close)
+	if d.commit, err = newCommitter(ctx, d, catalog, commitLock); err != nil {
+		return nil, err
+	}
+	undo = append(undo, d.commit.close)
+	if d.proc, err = d.commit.register(ctx); err != nil {
+		return nil, err
+	}
+	bg, stop := context.WithCancel(context.WithoutCancel(ctx))
+	d.stop = stop
+	d.bg.Go(func() { d.commit.run(bg) })
+	d.bg.Go(func() { d.index.run(bg) })
+	d.bg.Go(func() { d.housekeep(bg) })
+	return d, nil
+}
+
+// makeDirs makes the store's directories and makes them durable.
+func makeDirs(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return &os.PathError{Op: "statfs", Path: dir, Err: err}
+	}
+	if err := refuseRemote(dir, st.Type); err != nil {
+		return err
+	}
+	if err := unix.Access(dir, unix.W_OK); err != nil {
+		return fmt.Errorf("%s cannot be written to (%w): check its owner, its mode and the mount", dir, err)
+	}
+	names := append([]string{"xorbs", "procs"}, contentDirs()...)
+	made := false
+	for _, name := range names {
+		err := os.Mkdir(filepath.Join(dir, name), 0o700)
+		made = made || err == nil
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	if !made {
+		return nil
+	}
+	root := osFS(dir)
+	return errors.Join(root.syncDir("xorbs"), root.syncDir("."), osFS(filepath.Dir(dir)).syncDir("."))
+}
+
+// openCatalog opens catalog.db for writing, and creates it.
+func (d *Driver) openCatalog(ctx context.Context, lock *lockFile) (*sql.DB, error) {
+	db, err := openDB(filepath.Join(d.dir, "catalog.db"), "FULL", 1, writeCacheKiB)
+	if err != nil {
+		return nil, err
+	}
+	if err := lock.lock(); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	err = prepareDB(ctx, db, "catalog.db", catalogSchema)
+	if err == nil {
+		err = d.fs.syncDir(".")
+	}
+	if err = errors.Join(err, lock.unlock()); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+// Close waits for commits under way, writes what the index is behind, and gives everything back. Sessions and contents
+// must be closed before.
+func (d *Driver) Close() error {
+	d.once.Do(func() {
+		d.stop()
+		d.bg.Wait()
+		d.err = errors.Join(
+			d.commit.unregister(),
+			d.index.close(),
+			d.commit.close(),
+			d.reads.close(),
+			d.files.close(),
+		)
+	})
+	return d.err
+}
+
+// housekeep lets collection go on: it tells the catalog when this process is past an epoch, and sweeps after processes
+// that died.
+func (d *Driver) housekeep(ctx context.Context) {
+	t := time.NewTicker(tick)
+	defer t.Stop()
+	for n := 0; ; n++ {
+		if n%sweepEvery == 0 {
+			_ = d.sweep(ctx) // what it could not sweep is there the next time
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+			d.commit.tick(ctx)
+		}
+	}
+}
+
+// room returns object.ErrNoSpace unless n more bytes fit above the floor.
+func (d *Driver) room(n int64) error {
+	free, _, err := d.fs.free()
+	if err != nil {
+		return err
+	}
+	if free-n < d.floor {
+		return fmt.Errorf("%w: %d MiB free, %d MiB are kept free", object.ErrNoSpace, free>>20, d.floor>>20)
+	}
+	return nil
+}

@@ -1,0 +1,208 @@
+package disk
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"hugbucket/internal/object"
+	"hugbucket/internal/object/objecttest"
+)
+
+func TestDriver(t *testing.T) {
+	objecttest.TestDriver(t, func(t *testing.T) object.Driver { return openTest(t, t.TempDir()) })
+}
+
+func TestStore(t *testing.T) {
+	objecttest.TestStore(t, func(t *testing.T) object.Driver { return openTest(t, t.TempDir()) })
+}
+
+func TestModel(t *testing.T) {
+	objecttest.TestModel(t, func(t *testing.T) object.Driver { return openTest(t, t.TempDir()) })
+}
+
+// openTest opens a store that is checked and closed when the test ends.
+func openTest(t *testing.T, dir string) *Driver {
+	t.Helper()
+	d, err := Open(t.Context(), dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		checkClean(t, d)
+		if err := d.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return d
+}
+
+func checkClean(t *testing.T, d *Driver) {
+	t.Helper()
+	err := d.Check(context.Background(), func(p Problem) { t.Errorf("check: %v", p) })
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// randomBytes are the same for the same seed.
+func randomBytes(n int, seed uint64) []byte {
+	b := make([]byte, n)
+	var key [32]byte
+	key[0], key[1] = byte(seed), byte(seed>>8)
+	_, _ = rand.NewChaCha8(key).Read(b)
+	return b
+}
+
+func put(t *testing.T, s *object.Store, key string, body []byte) object.Info {
+	t.Helper()
+	info, err := s.Put(t.Context(), "bucket", key, bytes.NewReader(body), object.PutOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info
+}
+
+func get(t *testing.T, s *object.Store, key string) []byte {
+	t.Helper()
+	f, err := s.Open(t.Context(), "bucket", key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func newStore(t *testing.T, d *Driver) *object.Store {
+	t.Helper()
+	s := object.New(d, object.Config{})
+	if err := s.CreateBucket(t.Context(), "bucket", ""); err != nil && !errors.Is(err, fs.ErrExist) {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// diskUse is what lies in xorbs and packs.
+func diskUse(t *testing.T, dir string) (bytes int64) {
+	t.Helper()
+	for _, sub := range []string{"xorbs", "packs", "tmp"} {
+		err := filepath.WalkDir(filepath.Join(dir, sub), func(_ string, e fs.DirEntry, err error) error {
+			if err != nil || e.IsDir() {
+				return err
+			}
+			st, err := e.Info()
+			if err != nil {
+				return err
+			}
+			bytes += st.Size()
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return bytes
+}
+
+func TestReopen(t *testing.T) {
+	dir := t.TempDir()
+	bodies := map[string][]byte{
+		"empty": {}, "small": randomBytes(4000, 1), "middle": randomBytes(900_000, 2), "big": randomBytes(3<<20, 3),
+	}
+	d, err := Open(t.Context(), dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newStore(t, d)
+	for key, body := range bodies {
+		put(t, s, key, body)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(filepath.Join(dir, "procs")); err != nil || len(left) != 0 {
+		t.Fatalf("a clean stop leaves %v in procs (%v)", left, err)
+	}
+	d = openTest(t, dir)
+	s = newStore(t, d)
+	for key, body := range bodies {
+		if !bytes.Equal(get(t, s, key), body) {
+			t.Errorf("%s differs after reopening", key)
+		}
+	}
+	before := diskUse(t, dir)
+	put(t, s, "again", bodies["big"])
+	if after := diskUse(t, dir); after != before {
+		t.Errorf("the same content again takes %d bytes", after-before)
+	}
+}
+
+// TestTwoProcesses opens one store twice, which is what two processes do: names, content and chunks of one are there for
+// the other.
+func TestTwoProcesses(t *testing.T) {
+	dir := t.TempDir()
+	a, b := openTest(t, dir), openTest(t, dir)
+	sa, sb := newStore(t, a), newStore(t, b)
+	body := randomBytes(5<<20, 7)
+	put(t, sa, "k", body)
+	if !bytes.Equal(get(t, sb, "k"), body) {
+		t.Fatal("the other process reads something else")
+	}
+	a.index.flush(t.Context())
+	before := diskUse(t, dir)
+	put(t, sb, "copy", append([]byte("x"), body...))
+	if grown := diskUse(t, dir) - before; grown > 300_000 {
+		t.Errorf("%d bytes were stored again", grown)
+	}
+}
+
+func TestNewerFormatIsRefused(t *testing.T) {
+	for _, name := range []string{"catalog.db", "index.db"} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			d, err := Open(t.Context(), dir, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := d.Close(); err != nil {
+				t.Fatal(err)
+			}
+			db, err := openDB(filepath.Join(dir, name), "FULL", 1, 100)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := db.ExecContext(t.Context(), "PRAGMA user_version = 99"); err != nil {
+				t.Fatal(err)
+			}
+			if err := db.Close(); err != nil {
+				t.Fatal(err)
+			}
+			_, err = Open(t.Context(), dir, Options{})
+			if err == nil || !strings.Contains(err.Error(), "format 99") {
+				t.Fatalf("Open: %v", err)
+			}
+		})
+	}
+}
+
+func TestRemoteFileSystemIsRefused(t *testing.T) {
+	for kind, name := range remoteFS {
+		if err := refuseRemote("/store", kind); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := refuseRemote("/store", 0xEF53); err != nil {
+		t.Errorf("ext4: %v", err)
+	}
+}

@@ -1,0 +1,25 @@
+// Package disk keeps an object store on a local file system. Any number of processes may use one store at the same time.
+//
+// # Layout
+//
+//	catalog.db                names, files, places of xorbs, processes (SQLite, WAL, synchronous=FULL)
+//	index.db                  chunk → xorb and index, never a place (SQLite, WAL, NORMAL); derived, may be deleted
+//	xorbs/ab/cdef….<id>.<n>   xorbs over 1 MiB, one a file; the name is the hash, the process and a number
+//	packs/<id>.<n>            smaller xorbs back to back, each complete with its footer
+//	tmp/<id>.<n>              xorbs in the making
+//	procs/<id>                locked by the process that has this id, for as long as it lives
+//	commit.lock, index.lock   locked around transactions, so that processes take turns fairly
+//
+// # Words
+//
+// A place is file, offset and length of a xorb; only its row says where it lies. A pin is the epoch that a session or an
+// open content noted before its first look at the catalog: nothing that was stored then is deleted before the pin is
+// gone. To doom a row is to stamp it with the epoch in which it may go; doomed rows are not referred to by anything new,
+// or are undoomed in the same transaction.
+//
+// # Order
+//
+// Bytes before rows before keys: a commit appends, syncs, and then makes one transaction of all rows and keys; the
+// client is answered after that. Deletion runs the other way. A crash leaves bytes that no row names, never a row
+// without its bytes. Names of files are never used twice.
+package disk

@@ -1,0 +1,124 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"hugbucket/internal/object"
+)
+
+// fsys is the file system as the store uses it, for tests to fail or stop at any call. Names are relative to the store.
+type fsys interface {
+	// create makes a file that must not exist, for reading and writing.
+	create(name string) (file, error)
+	// open opens a file for reading.
+	open(name string) (file, error)
+	rename(from, to string) error
+	remove(name string) error
+	// syncDir makes creations, renames and removals in a directory durable.
+	syncDir(name string) error
+	// list returns the names in a directory.
+	list(name string) ([]string, error)
+	// free returns how many bytes may still be written, and the size of the file system.
+	free() (free, size int64, err error)
+}
+
+type file interface {
+	io.ReaderAt
+	io.WriterAt
+	// sync makes the file's bytes durable.
+	sync() error
+	io.Closer
+}
+
+// osFS is the file system below a directory.
+type osFS string
+
+func (root osFS) path(name string) string { return filepath.Join(string(root), name) }
+
+func (root osFS) create(name string) (file, error) {
+	f, err := os.OpenFile(root.path(name), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return osFile{f}, nil
+}
+
+func (root osFS) open(name string) (file, error) {
+	f, err := os.Open(root.path(name))
+	if err != nil {
+		return nil, err
+	}
+	return osFile{f}, nil
+}
+
+func (root osFS) rename(from, to string) error { return os.Rename(root.path(from), root.path(to)) }
+
+func (root osFS) remove(name string) error { return os.Remove(root.path(name)) }
+
+func (root osFS) syncDir(name string) error {
+	d, err := os.Open(root.path(name))
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func (root osFS) list(name string) ([]string, error) {
+	d, err := os.Open(root.path(name))
+	if err != nil {
+		return nil, err
+	}
+	names, err := d.Readdirnames(-1)
+	return names, errors.Join(err, d.Close())
+}
+
+func (root osFS) free() (free, size int64, err error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(string(root), &st); err != nil {
+		return 0, 0, fmt.Errorf("statfs: %w", err)
+	}
+	return int64(st.Bavail) * st.Bsize, int64(st.Blocks) * st.Bsize, nil
+}
+
+type osFile struct{ *os.File }
+
+func (f osFile) sync() error {
+	if err := unix.Fdatasync(int(f.Fd())); err != nil {
+		return &os.PathError{Op: "fdatasync", Path: f.Name(), Err: err}
+	}
+	return nil
+}
+
+// remoteFS names the file systems that a store is refused on: their locks and syncs do not promise what is needed.
+var remoteFS = map[int64]string{
+	0x6969:     "NFS",
+	0x517B:     "SMB",
+	0xFF534D42: "CIFS",
+	0xFE534D42: "SMB2",
+	0x564C:     "NCP",
+	0x6B414653: "AFS",
+	0x00C36400: "Ceph",
+	0x01021997: "9P",
+}
+
+// refuseRemote returns an error when a store in dir would lie on a network file system.
+func refuseRemote(dir string, kind int64) error {
+	if name, ok := remoteFS[kind&0xFFFFFFFF]; ok {
+		return fmt.Errorf("%s lies on %s; a store needs a local file system (ext4, xfs, btrfs, zfs): set storage.path to one", dir, name)
+	}
+	return nil
+}
+
+// ioError turns "no room" of any kind into object.ErrNoSpace.
+func ioError(err error) error {
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		return fmt.Errorf("%w: %w", object.ErrNoSpace, err)
+	}
+	return sqlError(err)
+}

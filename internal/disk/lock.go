@@ -1,0 +1,69 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// lockFile is a file that is locked (flock) around something that one process at a time may do. The lock goes with the
+// process, however it ends.
+type lockFile struct {
+	mu sync.Mutex // within the process; flock is held by the open file, which all goroutines share
+	f  *os.File
+}
+
+func openLock(path string) (*lockFile, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return &lockFile{f: f}, nil
+}
+
+func (l *lockFile) lock() error {
+	l.mu.Lock()
+	if err := flock(l.f, unix.LOCK_EX); err != nil {
+		l.mu.Unlock()
+		return err
+	}
+	return nil
+}
+
+func (l *lockFile) unlock() error {
+	defer l.mu.Unlock()
+	return flock(l.f, unix.LOCK_UN)
+}
+
+func (l *lockFile) close() error { return l.f.Close() }
+
+// tryLock locks a file that exists and returns it; nil when somebody else holds the lock.
+func tryLock(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	err = flock(f, unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return nil, f.Close()
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+func flock(f *os.File, how int) error {
+	for {
+		err := unix.Flock(int(f.Fd()), how)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, unix.EINTR) {
+			return fmt.Errorf("lock %s: %w", f.Name(), err)
+		}
+	}
+}

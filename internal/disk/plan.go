@@ -1,0 +1,253 @@
+package disk
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"hugbucket/internal/object"
+	"hugbucket/internal/xet"
+)
+
+// plan is what a request is going to write, found out without writing, so that a request that fails leaves the
+// transaction to the others of its group.
+type plan struct {
+	files []*plannedFile
+	xorbs []*plannedXorb // that get a row
+	keys  []plannedKey
+
+	byHash map[xet.Hash]*plannedFile
+	xorb   map[xet.Hash]*plannedXorb
+}
+
+type plannedFile struct {
+	hash   xet.Hash
+	id     int64 // 0 until it is inserted
+	doomed bool
+	rec    xet.Reconstruction // of one to insert
+	terms  []byte
+}
+
+type plannedXorb struct {
+	id     int64 // 0 until it is inserted
+	doomed bool
+	staged *stagedXorb
+}
+
+type plannedKey struct {
+	bucket int64
+	key    []byte
+	info   []byte // nil deletes
+	file   *plannedFile
+}
+
+// planFor evaluates a request against the catalog as the transaction sees it.
+func (c *committer) planFor(ctx context.Context, r *request) (*plan, error) {
+	p := &plan{byHash: make(map[xet.Hash]*plannedFile), xorb: make(map[xet.Hash]*plannedXorb)}
+	if err := c.planKeys(ctx, p, r); err != nil {
+		return nil, err
+	}
+	for _, f := range r.sess.files {
+		if err := c.planFile(ctx, p, r.sess, f.Hash); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+func (c *committer) planKeys(ctx context.Context, p *plan, r *request) error {
+	type name struct {
+		bucket int64
+		key    string
+	}
+	buckets := make(map[string]int64, 1)
+	changed := make(map[name]*object.Info) // by the changes before
+	for i, ch := range r.changes {
+		fail := func(err error) error { return &object.ChangeError{Index: i, Err: err} }
+		id, ok := buckets[ch.Bucket]
+		if !ok {
+			err := c.st.bucketID.QueryRowContext(ctx, ch.Bucket).Scan(&id)
+			if errors.Is(err, sql.ErrNoRows) {
+				return fail(object.ErrNoBucket)
+			}
+			if err != nil {
+				return sqlError(err)
+			}
+			buckets[ch.Bucket] = id
+		}
+		at := name{id, ch.Key}
+		if !ch.If.IsZero() {
+			cur, ok := changed[at]
+			if !ok {
+				var err error
+				if cur, err = c.current(ctx, ch.Bucket, id, ch.Key); err != nil {
+					return err
+				}
+			}
+			if err := ch.If.Check(cur); err != nil {
+				return fail(err)
+			}
+		}
+		changed[at] = ch.New
+		k := plannedKey{bucket: id, key: []byte(ch.Key)}
+		if ch.New != nil {
+			if err := c.planFile(ctx, p, r.sess, ch.New.File); err != nil {
+				return fail(err)
+			}
+			k.file = p.byHash[ch.New.File]
+			var err error
+			info := *ch.New
+			info.Key = ch.Key
+			if k.info, err = encodeInfo(&info); err != nil {
+				return fail(err)
+			}
+		}
+		p.keys = append(p.keys, k)
+	}
+	return nil
+}
+
+// current returns what a key names, nil if nothing.
+func (c *committer) current(ctx context.Context, bucket string, id int64, key string) (*object.Info, error) {
+	var row []byte
+	err := c.st.keyInfo.QueryRowContext(ctx, id, []byte(key)).Scan(&row)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil //nolint:nilnil // a missing key is an answer
+	}
+	if err != nil {
+		return nil, sqlError(err)
+	}
+	info, err := decodeInfo(bucket, key, row)
+	return &info, err
+}
+
+// planFile finds the row of a file, or what is needed to insert it. A row that exists wins over what is staged.
+func (c *committer) planFile(ctx context.Context, p *plan, s *session, h xet.Hash) error {
+	if p.byHash[h] != nil {
+		return nil
+	}
+	f := &plannedFile{hash: h}
+	var doomed int64
+	err := c.st.fileByHash.QueryRowContext(ctx, h[:]).Scan(&f.id, &doomed)
+	switch {
+	case err == nil:
+		f.doomed = doomed != 0
+	case !errors.Is(err, sql.ErrNoRows):
+		return sqlError(err)
+	default:
+		rec, ok := s.files[h]
+		if !ok && !h.IsZero() {
+			return fmt.Errorf("file %s is neither stored nor staged", h)
+		}
+		f.rec, f.rec.Hash = rec, h
+		f.terms = encodeTerms(&f.rec)
+		for _, x := range termXorbs(rec.Terms) {
+			if err := c.planXorb(ctx, p, s, x); err != nil {
+				return err
+			}
+		}
+	}
+	p.byHash[h] = f
+	p.files = append(p.files, f)
+	return nil
+}
+
+func (c *committer) planXorb(ctx context.Context, p *plan, s *session, h xet.Hash) error {
+	if p.xorb[h] != nil {
+		return nil
+	}
+	x := &plannedXorb{}
+	var doomed int64
+	err := c.st.xorbByHash.QueryRowContext(ctx, h[:]).Scan(&x.id, &doomed)
+	switch {
+	case err == nil:
+		x.doomed = doomed != 0
+	case !errors.Is(err, sql.ErrNoRows):
+		return sqlError(err)
+	default:
+		if x.staged = s.find(h); x.staged == nil {
+			return fmt.Errorf("xorb %s is neither stored nor staged", h)
+		}
+		p.xorbs = append(p.xorbs, x)
+	}
+	p.xorb[h] = x
+	return nil
+}
+
+// write makes the plan's rows: xorbs, then files, then keys.
+func (c *committer) write(ctx context.Context, p *plan) error {
+	for _, x := range p.xorbs {
+		at := x.staged.at
+		var err error
+		if x.id, err = insert(ctx, c.st.insertXorb, x.staged.hash[:], at.file, at.off, at.len); err != nil {
+			return err
+		}
+	}
+	for _, f := range p.files {
+		if err := c.writeFile(ctx, p, f); err != nil {
+			return err
+		}
+	}
+	for _, k := range p.keys {
+		var err error
+		if k.info == nil {
+			_, err = c.st.delKey.ExecContext(ctx, k.bucket, k.key)
+		} else {
+			_, err = c.st.putKey.ExecContext(ctx, k.bucket, k.key, k.file.id, k.info)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *committer) writeFile(ctx context.Context, p *plan, f *plannedFile) (err error) {
+	undoom := f.doomed
+	if f.id == 0 {
+		if f.id, err = insert(ctx, c.st.insertFile, f.hash[:], int64(f.rec.Size), f.terms); err != nil {
+			return err
+		}
+		for _, h := range termXorbs(f.rec.Terms) {
+			x := p.xorb[h]
+			undoom = undoom || x.doomed
+			if _, err := c.st.insertRef.ExecContext(ctx, x.id, f.id); err != nil {
+				return err
+			}
+		}
+	}
+	if !undoom {
+		return nil
+	}
+	if _, err := c.st.undoomFile.ExecContext(ctx, f.id); err != nil {
+		return err
+	}
+	_, err = c.st.undoomXorbs.ExecContext(ctx, f.id)
+	return err
+}
+
+func insert(ctx context.Context, st *sql.Stmt, args ...any) (int64, error) {
+	res, err := st.ExecContext(ctx, args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.LastInsertId()
+}
+
+// landed tells caches and index what a commit has stored.
+func (d *Driver) landed(p *plan) {
+	for _, x := range p.xorbs {
+		s := x.staged
+		s.row = true
+		info := s.info
+		if info == nil { // forgotten by its session
+			var err error
+			if info, err = d.readFooter(s.hash, s.at); err != nil {
+				continue // the index is derived; reading the xorb will report the same damage
+			}
+		}
+		d.xorbs.put(&xorbRef{id: x.id, place: s.at, info: info})
+		d.index.add(x.id, info)
+	}
+}

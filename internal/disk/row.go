@@ -1,0 +1,248 @@
+package disk
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"hash/crc32"
+	"time"
+
+	"hugbucket/internal/object"
+	"hugbucket/internal/xet"
+)
+
+// What SQLite keeps has no checksum of its own: each blob that says what a key or a file is begins with one, so that a
+// flipped bit is found before it serves a wrong byte.
+//
+//	info of a key:  u8 version = 1, u32 CRC-32C of (key, what follows),
+//	                uvarint size, varint ms since 1970, file hash [32], u8 flags,
+//	                MD5 [16] if hasMD5, SHA-256 [32] if hasSHA256, CRC-64/NVME [8] if hasCRC64,
+//	                uvarint length and ETag if hasETag (else it is object.ETagOf), JSON of object.Attrs if hasAttrs
+//	terms of a file: u8 version = 1, u32 CRC-32C of (file hash, what follows),
+//	                uvarint size, uvarint n and n xorb hashes [32], uvarint m and m terms:
+//	                uvarint which hash, uvarint first chunk, uvarint chunks, uvarint bytes
+const rowVersion = 1
+
+const (
+	hasMD5 = 1 << iota
+	hasSHA256
+	hasCRC64
+	hasETag
+	hasAttrs
+	hasAll = 1<<iota - 1
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// sealRow puts version and checksum into the first five bytes of row; salt is what the row belongs to.
+func sealRow(row []byte, salt string) []byte {
+	row[0] = rowVersion
+	binary.LittleEndian.PutUint32(row[1:5], rowSum(row, salt))
+	return row
+}
+
+func rowSum(row []byte, salt string) uint32 {
+	return crc32.Update(crc32.Checksum([]byte(salt), castagnoli), castagnoli, row[5:])
+}
+
+// openRow checks version and checksum and returns what follows them.
+func openRow(row []byte, salt, what string) (*rowReader, error) {
+	if len(row) < 5 {
+		return nil, fmt.Errorf("%w: %s: row of %d bytes", object.ErrCorrupt, what, len(row))
+	}
+	if row[0] != rowVersion {
+		return nil, fmt.Errorf("%w: %s: row version %d", object.ErrCorrupt, what, row[0])
+	}
+	if binary.LittleEndian.Uint32(row[1:5]) != rowSum(row, salt) {
+		return nil, fmt.Errorf("%w: %s: row checksum", object.ErrCorrupt, what)
+	}
+	return &rowReader{b: row[5:], what: what}, nil
+}
+
+// rowReader takes fields off the front of a row; the first error sticks.
+type rowReader struct {
+	b    []byte
+	what string
+	err  error
+}
+
+func (r *rowReader) fail(field string) {
+	if r.err == nil {
+		r.err = fmt.Errorf("%w: %s: bad %s", object.ErrCorrupt, r.what, field)
+	}
+}
+
+func (r *rowReader) uvarint(field string, most uint64) uint64 {
+	v, n := binary.Uvarint(r.b)
+	if r.err != nil || n <= 0 || v > most {
+		r.fail(field)
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *rowReader) varint(field string) int64 {
+	v, n := binary.Varint(r.b)
+	if r.err != nil || n <= 0 {
+		r.fail(field)
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *rowReader) bytes(field string, n int) []byte {
+	if r.err != nil || n > len(r.b) {
+		r.fail(field)
+		return nil
+	}
+	b := r.b[:n:n]
+	r.b = r.b[n:]
+	return b
+}
+
+func (r *rowReader) hash(field string) (h xet.Hash) {
+	copy(h[:], r.bytes(field, len(h)))
+	return h
+}
+
+func encodeInfo(info *object.Info) ([]byte, error) {
+	row := make([]byte, 5, 160)
+	row = binary.AppendUvarint(row, uint64(info.Size))
+	row = binary.AppendVarint(row, info.ModTime.UnixMilli())
+	row = append(row, info.File[:]...)
+	at := len(row)
+	row = append(row, 0)
+	for _, d := range []struct {
+		flag byte
+		sum  []byte
+		size int
+	}{{hasMD5, info.Digests.MD5, 16}, {hasSHA256, info.Digests.SHA256, 32}, {hasCRC64, info.Digests.CRC64NVME, 8}} {
+		if d.sum == nil {
+			continue
+		}
+		if len(d.sum) != d.size {
+			return nil, fmt.Errorf("digest of %d bytes where %d belong", len(d.sum), d.size)
+		}
+		row[at] |= d.flag
+		row = append(row, d.sum...)
+	}
+	if info.ETag != object.ETagOf(info.Digests.MD5, info.File) {
+		row[at] |= hasETag
+		row = binary.AppendUvarint(row, uint64(len(info.ETag)))
+		row = append(row, info.ETag...)
+	}
+	if len(info.Attrs.Headers) > 0 || len(info.Attrs.Meta) > 0 {
+		row[at] |= hasAttrs
+		attrs, err := json.Marshal(info.Attrs)
+		if err != nil {
+			return nil, fmt.Errorf("encode attributes: %w", err)
+		}
+		row = append(row, attrs...)
+	}
+	return sealRow(row, info.Key), nil
+}
+
+func decodeInfo(bucket, key string, row []byte) (object.Info, error) {
+	info := object.Info{Bucket: bucket, Key: key}
+	r, err := openRow(row, key, fmt.Sprintf("catalog.db: key %s/%q", bucket, key))
+	if err != nil {
+		return info, err
+	}
+	info.Size = int64(r.uvarint("size", 1<<62))
+	info.ModTime = time.UnixMilli(r.varint("time")).UTC()
+	info.File = r.hash("file hash")
+	var flags byte
+	if b := r.bytes("flags", 1); b != nil {
+		flags = b[0]
+	}
+	if flags&^hasAll != 0 {
+		r.fail("flags")
+	}
+	if flags&hasMD5 != 0 {
+		info.Digests.MD5 = r.bytes("md5", 16)
+	}
+	if flags&hasSHA256 != 0 {
+		info.Digests.SHA256 = r.bytes("sha256", 32)
+	}
+	if flags&hasCRC64 != 0 {
+		info.Digests.CRC64NVME = r.bytes("crc64", 8)
+	}
+	if flags&hasETag != 0 {
+		info.ETag = string(r.bytes("etag", int(r.uvarint("etag length", 1<<10))))
+	} else {
+		info.ETag = object.ETagOf(info.Digests.MD5, info.File)
+	}
+	if flags&hasAttrs != 0 && r.err == nil {
+		if err := json.Unmarshal(r.b, &info.Attrs); err != nil {
+			r.fail("attributes")
+		}
+	}
+	return info, r.err
+}
+
+func encodeTerms(f *xet.Reconstruction) []byte {
+	row := make([]byte, 5, 5+10+40+len(f.Terms)*10)
+	row = binary.AppendUvarint(row, f.Size)
+	xorbs := termXorbs(f.Terms)
+	row = binary.AppendUvarint(row, uint64(len(xorbs)))
+	which := make(map[xet.Hash]uint64, len(xorbs))
+	for i, h := range xorbs {
+		which[h] = uint64(i)
+		row = append(row, h[:]...)
+	}
+	row = binary.AppendUvarint(row, uint64(len(f.Terms)))
+	for _, t := range f.Terms {
+		row = binary.AppendUvarint(row, which[t.Xorb])
+		row = binary.AppendUvarint(row, uint64(t.Range.Start))
+		row = binary.AppendUvarint(row, uint64(t.Range.End-t.Range.Start))
+		row = binary.AppendUvarint(row, uint64(t.Bytes))
+	}
+	return sealRow(row, string(f.Hash[:]))
+}
+
+func decodeTerms(file xet.Hash, row []byte) (xet.Reconstruction, error) {
+	f := xet.Reconstruction{Hash: file}
+	r, err := openRow(row, string(file[:]), "catalog.db: file "+file.String())
+	if err != nil {
+		return f, err
+	}
+	f.Size = r.uvarint("size", 1<<62)
+	xorbs := make([]xet.Hash, r.uvarint("number of xorbs", uint64(len(r.b)/len(file))))
+	for i := range xorbs {
+		xorbs[i] = r.hash("xorb hash")
+	}
+	const leastTerm = 4 // bytes of an encoded term
+	f.Terms = make([]xet.Term, r.uvarint("number of terms", uint64(len(r.b)/leastTerm)))
+	var sum uint64
+	for i := range f.Terms {
+		t := &f.Terms[i]
+		if n := r.uvarint("xorb of a term", 1<<32); n < uint64(len(xorbs)) {
+			t.Xorb = xorbs[n]
+		} else {
+			r.fail("xorb of a term")
+		}
+		t.Range.Start = uint32(r.uvarint("first chunk", xet.MaxXorbChunks))
+		t.Range.End = t.Range.Start + uint32(r.uvarint("chunks", xet.MaxXorbChunks))
+		t.Bytes = uint32(r.uvarint("bytes of a term", xet.MaxXorbSize))
+		sum += uint64(t.Bytes)
+	}
+	if len(r.b) > 0 || sum != f.Size {
+		r.fail("terms")
+	}
+	return f, r.err
+}
+
+// termXorbs returns the xorbs that terms refer to, each once, in order of appearance.
+func termXorbs(terms []xet.Term) []xet.Hash {
+	var out []xet.Hash
+	seen := make(map[xet.Hash]bool)
+	for _, t := range terms {
+		if !seen[t.Xorb] {
+			seen[t.Xorb] = true
+			out = append(out, t.Xorb)
+		}
+	}
+	return out
+}

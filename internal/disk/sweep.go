@@ -1,0 +1,116 @@
+package disk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+)
+
+// sweep removes what processes that died have left: xorbs in the making, files that no row names, and their rows in the
+// catalog. It never touches what belongs to a process that lives.
+func (d *Driver) sweep(ctx context.Context) error {
+	ids, err := d.otherProcesses(ctx)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, id := range ids {
+		if ctx.Err() != nil {
+			break
+		}
+		errs = append(errs, d.sweepProcess(ctx, id))
+	}
+	return errors.Join(errs...)
+}
+
+func (d *Driver) otherProcesses(ctx context.Context) (ids []int64, err error) {
+	rows, err := d.reads.db.QueryContext(brief(ctx), `SELECT id FROM procs WHERE id <> ?`, d.proc.id)
+	if err != nil {
+		return nil, sqlError(err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, sqlError(err)
+		}
+		ids = append(ids, id)
+	}
+	return ids, sqlError(rows.Err())
+}
+
+// sweepProcess sweeps after one process, if it is dead: only then can its lock be had. Its row goes after its files, so a
+// sweep that is cut short is taken up again.
+func (d *Driver) sweepProcess(ctx context.Context, id int64) error {
+	lock, err := tryLock(d.procLock(id))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		// The lock file is made before the row can be seen and removed after the row is gone: somebody removed it by hand.
+	case err != nil:
+		return err
+	case lock == nil:
+		return nil // it lives
+	default:
+		defer func() { _ = lock.Close() }() // gives up the lock; nothing was written
+	}
+	if err := d.sweepFiles(ctx, id); err != nil {
+		return fmt.Errorf("sweep after process %d: %w", id, err)
+	}
+	err = d.commit.tx(ctx, func(ctx context.Context) error {
+		if _, err := d.commit.conn.ExecContext(ctx, `UPDATE packs SET sealed = 1 WHERE proc = ?`, id); err != nil {
+			return err
+		}
+		_, err := d.commit.conn.ExecContext(ctx, `DELETE FROM procs WHERE id = ?`, id)
+		return err
+	})
+	if err == nil && lock != nil {
+		err = os.Remove(lock.Name())
+	}
+	return err
+}
+
+// sweepFiles removes the files of a dead process that no row names.
+func (d *Driver) sweepFiles(ctx context.Context, id int64) error {
+	mark := fmt.Sprintf("%d.", id)
+	for _, dir := range contentDirs() {
+		names, err := d.fs.list(dir)
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			if !strings.HasPrefix(name, mark) && !strings.Contains(name, "."+mark) {
+				continue
+			}
+			name = dir + "/" + name
+			if named, err := d.named(ctx, name); err != nil {
+				return err
+			} else if named {
+				continue
+			}
+			if err := d.fs.remove(name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// named says whether a row names a file.
+func (d *Driver) named(ctx context.Context, name string) (bool, error) {
+	var yes bool
+	err := d.reads.db.QueryRowContext(brief(ctx), `SELECT EXISTS (SELECT 1 FROM xorbs WHERE file = ?1)
+		OR EXISTS (SELECT 1 FROM packs WHERE file = ?1) OR EXISTS (SELECT 1 FROM trash WHERE file = ?1)`, name).Scan(&yes)
+	return yes, sqlError(err)
+}
+
+// contentDirs are the directories that hold content.
+func contentDirs() []string {
+	dirs := []string{"tmp", "packs"}
+	for i := range 256 {
+		dirs = append(dirs, fmt.Sprintf("xorbs/%02x", i))
+	}
+	return dirs
+}

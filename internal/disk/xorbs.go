@@ -1,0 +1,154 @@
+package disk
+
+import (
+	"container/list"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"sync"
+
+	"hugbucket/internal/object"
+	"hugbucket/internal/xet"
+)
+
+// place is where a xorb lies.
+type place struct {
+	file string
+	off  int64
+	len  int64
+}
+
+// xorbRef is a stored xorb: its row and its proven footer.
+type xorbRef struct {
+	id    int64
+	place place
+	info  *xet.XorbInfo
+}
+
+// xorbCacheBytes bounds what the footers in memory take.
+const xorbCacheBytes = 24 << 20
+
+// xorbCache keeps stored xorbs that were used lately, by hash. It can be wrong about nothing but whether the file is still
+// there: names are never reused. Whoever refers to a xorb in something new asks the catalog.
+type xorbCache struct {
+	mu    sync.Mutex
+	refs  map[xet.Hash]*list.Element // of *xorbRef
+	order *list.List                 // front is the last used
+	bytes int
+}
+
+func newXorbCache() *xorbCache {
+	return &xorbCache{refs: make(map[xet.Hash]*list.Element), order: list.New()}
+}
+
+func (r *xorbRef) cost() int { return 300 + 40*len(r.info.Chunks) }
+
+func (c *xorbCache) get(h xet.Hash) *xorbRef {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e, ok := c.refs[h]
+	if !ok {
+		return nil
+	}
+	c.order.MoveToFront(e)
+	return e.Value.(*xorbRef) //nolint:errcheck,forcetypeassert // the list holds nothing else
+}
+
+func (c *xorbCache) put(r *xorbRef) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.removeLocked(r.info.Hash)
+	c.refs[r.info.Hash] = c.order.PushFront(r)
+	c.bytes += r.cost()
+	for c.bytes > xorbCacheBytes && c.order.Len() > 1 {
+		c.removeLocked(c.order.Back().Value.(*xorbRef).info.Hash) //nolint:errcheck,forcetypeassert // as above
+	}
+}
+
+func (c *xorbCache) drop(h xet.Hash) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.removeLocked(h)
+}
+
+func (c *xorbCache) removeLocked(h xet.Hash) {
+	if e, ok := c.refs[h]; ok {
+		c.bytes -= c.order.Remove(e).(*xorbRef).cost() //nolint:errcheck,forcetypeassert // as above
+		delete(c.refs, h)
+	}
+}
+
+// xorb returns a stored xorb by hash, from the cache or from the catalog and its footer.
+func (d *Driver) xorb(ctx context.Context, h xet.Hash) (*xorbRef, error) {
+	if ref := d.xorbs.get(h); ref != nil {
+		return ref, nil
+	}
+	ref := &xorbRef{}
+	err := d.reads.byHash.QueryRowContext(brief(ctx), h[:]).Scan(&ref.id, &ref.place.file, &ref.place.off, &ref.place.len)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, fmt.Errorf("%w: xorb %s has no row", object.ErrCorrupt, h)
+	}
+	if err != nil {
+		return nil, sqlError(err)
+	}
+	if ref.info, err = d.readFooter(h, ref.place); err != nil {
+		return nil, err
+	}
+	d.xorbs.put(ref)
+	return ref, nil
+}
+
+// xorbByID returns the xorb of a row that is not doomed, read anew; nil when there is none.
+func (d *Driver) xorbByID(ctx context.Context, id int64) (*xorbRef, error) {
+	ref := &xorbRef{id: id}
+	var hash []byte
+	err := d.reads.byID.QueryRowContext(brief(ctx), id).Scan(&hash, &ref.place.file, &ref.place.off, &ref.place.len)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil //nolint:nilnil // no such xorb is an answer, not an error
+	}
+	if err != nil {
+		return nil, sqlError(err)
+	}
+	var h xet.Hash
+	if copy(h[:], hash) != len(h) {
+		return nil, fmt.Errorf("%w: xorb row %d: hash of %d bytes", object.ErrCorrupt, id, len(hash))
+	}
+	if cached := d.xorbs.get(h); cached != nil && cached.id == id {
+		return cached, nil
+	}
+	if ref.info, err = d.readFooter(h, ref.place); err != nil {
+		return nil, err
+	}
+	d.xorbs.put(ref)
+	return ref, nil
+}
+
+// readFooter reads and proves the footer of the xorb at a place.
+func (d *Driver) readFooter(h xet.Hash, at place) (*xet.XorbInfo, error) {
+	f, err := d.files.open(at.file)
+	if err != nil {
+		return nil, damaged(h, at, err)
+	}
+	defer f.release()
+	info, err := xet.ReadXorbInfo(io.NewSectionReader(f, at.off, at.len), at.len)
+	if err != nil {
+		return nil, damaged(h, at, err)
+	}
+	if info.Hash != h {
+		return nil, damaged(h, at, fmt.Errorf("it holds xorb %s", info.Hash))
+	}
+	return info, nil
+}
+
+// damaged says that a xorb cannot be read where its row says it lies.
+func damaged(h xet.Hash, at place, err error) error {
+	if errors.Is(err, xet.ErrFormat) || errors.Is(err, xet.ErrHash) || errors.Is(err, xet.ErrTooLarge) ||
+		errors.Is(err, xet.ErrVersion) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, fs.ErrNotExist) || errors.Is(err, object.ErrCorrupt) {
+		return fmt.Errorf("%w: xorb %s at %s+%d: %w", object.ErrCorrupt, h, at.file, at.off, err)
+	}
+	return fmt.Errorf("read xorb %s at %s+%d: %w", h, at.file, at.off, err)
+}

@@ -1,0 +1,129 @@
+package object
+
+import (
+	"context"
+	"iter"
+
+	"hugbucket/internal/xet"
+)
+
+// Driver keeps a store: names and content. All methods of a driver are safe for concurrent use; those of a Content, a
+// Session and a Xorb are not.
+type Driver interface {
+	Catalog
+	Contents
+	// Close gives back what the driver holds. Sessions and Contents must be closed before.
+	Close() error
+}
+
+// Catalog answers questions about names, and makes and deletes buckets. Names that Catalog is asked for were validated by
+// the Store. A missing bucket is ErrNoBucket, a missing key fs.ErrNotExist.
+type Catalog interface {
+	// Buckets returns up to limit buckets in byte order of their names, from the first name >= start on, and whether
+	// there are more.
+	Buckets(ctx context.Context, start string, limit int) (page []Bucket, more bool, err error)
+	// Bucket returns one bucket.
+	Bucket(ctx context.Context, name string) (Bucket, error)
+	// CreateBucket returns ErrBucketExists when the name is taken.
+	CreateBucket(ctx context.Context, b Bucket) error
+	// DeleteBucket returns ErrBucketNotEmpty, decided in the same step as the deletion.
+	DeleteBucket(ctx context.Context, name string) error
+	// Stat returns what a key names.
+	Stat(ctx context.Context, bucket, key string) (Info, error)
+	// List returns up to limit objects whose keys begin with prefix, in byte order, from the first key >= start on, and
+	// whether there are more. Its cost grows with limit, not with the bucket. start need not be valid UTF-8.
+	List(ctx context.Context, bucket string, q Page) (page []Info, more bool, err error)
+}
+
+// Page is a question to Catalog.List.
+type Page struct {
+	Prefix string
+	Start  string // inclusive
+	Limit  int    // 1 to 1000
+}
+
+// Contents reads content by name and by hash, and begins sessions that write.
+type Contents interface {
+	// Open returns what a key names and its content, both of one moment. The content stays readable until it is closed,
+	// also when the key is overwritten or deleted meanwhile.
+	Open(ctx context.Context, bucket, key string) (Info, Content, error)
+	// OpenFile is Open by file hash; fs.ErrNotExist when no such file is stored. The zero hash is the empty file and is
+	// always there.
+	OpenFile(ctx context.Context, file xet.Hash) (Content, error)
+	// Begin starts a session. It costs no I/O.
+	Begin(ctx context.Context) (Session, error)
+}
+
+// Content is an open file. It must be closed.
+type Content interface {
+	// Size is the length in bytes.
+	Size() int64
+	// Terms are where the file's chunks lie, in order. The caller must not change them.
+	Terms() []xet.Term
+	// Chunks yields the file's chunks in order, from the one that begins at or before off. It ends after the first error.
+	Chunks(ctx context.Context, off int64) iter.Seq2[xet.Chunk, error]
+	// Block returns bytes of the file from off on: at least one, and up to the end of a chunk; want says how many the
+	// caller is going to ask for in all, so that the driver can read ahead so far and no further. Every byte returned was
+	// verified against its chunk's hash; ErrCorrupt when that fails. io.EOF at Size. The slice is valid until the next
+	// call.
+	Block(ctx context.Context, off, want int64) ([]byte, error)
+	// Close lets go of the content.
+	Close() error
+}
+
+// Session stages content and commits names. What Known said yes to stays stored until the session is closed. Closing
+// without Commit leaves nothing behind that anybody sees. After Commit or an error of any method only Close is allowed,
+// but for Known and the staging methods, which may follow a Commit that succeeded.
+type Session interface {
+	// Known fills places[i] for chunks[i]: where that chunk is stored, or the zero Place. It answers for what is
+	// committed and for what this session has staged in closed xorbs. A driver prefers the place that continues the run
+	// of the chunk before, so that terms grow long. len(places) == len(chunks).
+	Known(ctx context.Context, chunks []xet.Hash, places []Place) error
+	// NewXorb begins a xorb. At most one is open at a time.
+	NewXorb(ctx context.Context) (Xorb, error)
+	// PutFile stages a file: its hash, size and terms, which refer to xorbs that are known or staged and closed.
+	// A file that is stored already is taken as it is stored.
+	PutFile(ctx context.Context, f xet.Reconstruction) error
+	// Commit makes the changes and all that they refer to durable and visible in one step, or returns an error and
+	// changes nothing. Each Change.If is evaluated in that step, against the state left by the changes before it; the
+	// error of the first that fails is returned as a *ChangeError.
+	Commit(ctx context.Context, changes []Change) error
+	// Close ends the session. It is safe to call after Commit, and twice.
+	Close() error
+}
+
+// Xorb is a xorb in the making, bounded as xet.XorbWriter is.
+type Xorb interface {
+	// Fits says whether a chunk of raw uncompressed bytes still has room.
+	Fits(raw int) bool
+	// Add appends a chunk, encoded as a record by xet.AppendRecord. The driver keeps no reference to record.
+	Add(ctx context.Context, c xet.Chunk, record []byte) error
+	// Close stages the xorb and returns its hash.
+	Close(ctx context.Context) (xet.Hash, error)
+}
+
+// Place is where a chunk is stored: the xorb's hash and the chunk's index in it. The zero Xorb means not stored.
+type Place struct {
+	Xorb  xet.Hash
+	Index uint32
+}
+
+// Change is one change of names in a commit.
+type Change struct {
+	Bucket, Key string
+	// New is what the key names from now on; its Bucket and Key are those of the change, and its file is staged in the
+	// session or stored already. Nil deletes the key; a missing key is deleted with success.
+	New *Info
+	// If must hold of what the key names before the change.
+	If Condition
+}
+
+// ChangeError says which change of a commit failed. Unwrap gives the cause.
+type ChangeError struct {
+	Index int
+	Err   error
+}
+
+func (e *ChangeError) Error() string { return e.Err.Error() }
+
+func (e *ChangeError) Unwrap() error { return e.Err }

@@ -1,0 +1,190 @@
+package object
+
+import (
+	"context"
+	"crypto/md5"
+	"crypto/sha256"
+	"errors"
+	"hash"
+	"io"
+	"sync"
+	"sync/atomic"
+
+	"github.com/minio/crc64nvme"
+	"golang.org/x/sync/errgroup"
+
+	"hugbucket/internal/xet"
+)
+
+const (
+	// batchData is how much of a stream is handled at once. Buffers are this plus headroom; batchesInFlight of them are
+	// all the memory that the length of an upload can claim.
+	batchData       = 384 << 10
+	batchesInFlight = 3
+	// headroom in front of a batch takes the beginning of a chunk that the batch before did not end.
+	headroom = xet.MaxChunkSize
+)
+
+// ingested is what a stream turned out to be.
+type ingested struct {
+	file    xet.Reconstruction
+	digests Digests
+}
+
+// batch is a piece of the stream: buf[headroom:headroom+n].
+type batch struct {
+	buf   []byte
+	n     int
+	final bool         // the stream ends with it
+	users atomic.Int32 // stages that still read it
+}
+
+func (b *batch) data() []byte { return b.buf[headroom : headroom+b.n] }
+
+// fill reads until the batch is full or the stream ends, which makes it final.
+func (b *batch) fill(r io.Reader) error {
+	n, err := io.ReadFull(r, b.buf[headroom:headroom+batchData])
+	b.n, b.final = n, false
+	if errors.Is(err, io.ErrUnexpectedEOF) && n < batchData || errors.Is(err, io.EOF) {
+		b.final = true
+		return nil
+	}
+	return err
+}
+
+var batches = sync.Pool{New: func() any { return &batch{buf: make([]byte, headroom+batchData)} }}
+
+func getBatch() *batch { return batches.Get().(*batch) } //nolint:errcheck,forcetypeassert // the pool holds nothing else
+
+// ingest reads r to its end and stages its content in the session. Reading, the digests of the whole and the work on
+// chunks run beside each other; what fits one batch is done without starting anything.
+func ingest(ctx context.Context, sess Session, r io.Reader, wantSHA256 bool) (ingested, error) {
+	d := newDigester(wantSHA256)
+	p := newPacker(sess)
+	first := getBatch()
+	if err := first.fill(r); err != nil {
+		batches.Put(first)
+		return ingested{}, err
+	}
+	if first.final {
+		d.write(first.data())
+		err := p.batch(ctx, first)
+		batches.Put(first)
+		if err != nil {
+			return ingested{}, err
+		}
+	} else if err := pipeline(ctx, r, first, d, p); err != nil {
+		return ingested{}, err
+	}
+	file, err := p.finish(ctx)
+	return ingested{file: file, digests: d.sum()}, err
+}
+
+// pipeline feeds first and the rest of r to the digester and the packer, each in a goroutine of its own.
+func pipeline(ctx context.Context, r io.Reader, first *batch, d *digester, p *packer) error {
+	g, gctx := errgroup.WithContext(ctx)
+	free := make(chan *batch, batchesInFlight)
+	toDigest, toPack := make(chan *batch, batchesInFlight), make(chan *batch, batchesInFlight)
+	done := func(b *batch) {
+		if b.users.Add(-1) == 0 {
+			free <- b // never blocks: there are no more batches than places
+		}
+	}
+	g.Go(func() error {
+		for b := range toDigest {
+			d.write(b.data())
+			done(b)
+		}
+		return nil
+	})
+	g.Go(func() error {
+		var err error
+		for b := range toPack {
+			if err == nil {
+				err = p.batch(gctx, b)
+			}
+			done(b)
+			if err != nil {
+				return err // cancels gctx, which ends feeding
+			}
+		}
+		return nil
+	})
+	rerr := feed(gctx, r, first, free, func(b *batch) {
+		b.users.Store(2)
+		toDigest <- b
+		toPack <- b
+	})
+	close(toDigest)
+	close(toPack)
+	err := g.Wait()
+	for len(free) > 0 {
+		batches.Put(<-free)
+	}
+	// What the packer met comes first: the reader's error is then only gctx's.
+	if err != nil {
+		return err
+	}
+	return rerr
+}
+
+// feed reads r into batches and sends them on until the final one is sent. It makes at most batchesInFlight of them.
+func feed(ctx context.Context, r io.Reader, first *batch, free <-chan *batch, send func(*batch)) error {
+	send(first)
+	for made := 1; ; {
+		var b *batch
+		if made < batchesInFlight && len(free) == 0 {
+			b = getBatch()
+			made++
+		} else {
+			select {
+			case b = <-free:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			batches.Put(b)
+			return context.Cause(ctx)
+		}
+		if err := b.fill(r); err != nil {
+			batches.Put(b)
+			return err
+		}
+		final := b.final
+		send(b)
+		if final {
+			return nil
+		}
+	}
+}
+
+// digester computes the digests of the whole stream, each once.
+type digester struct {
+	md5, crc hash.Hash
+	sha      hash.Hash // nil when nobody asked
+}
+
+func newDigester(wantSHA256 bool) *digester {
+	d := &digester{md5: md5.New(), crc: crc64nvme.New()}
+	if wantSHA256 {
+		d.sha = sha256.New()
+	}
+	return d
+}
+
+func (d *digester) write(p []byte) {
+	d.md5.Write(p)
+	d.crc.Write(p)
+	if d.sha != nil {
+		d.sha.Write(p)
+	}
+}
+
+func (d *digester) sum() Digests {
+	out := Digests{MD5: d.md5.Sum(nil), CRC64NVME: d.crc.Sum(nil)}
+	if d.sha != nil {
+		out.SHA256 = d.sha.Sum(nil)
+	}
+	return out
+}

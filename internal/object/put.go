@@ -1,0 +1,76 @@
+package object
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+)
+
+func (s *Store) put(ctx context.Context, bucket, key string, r io.Reader, opts PutOptions) (Info, error) {
+	if err := s.mayPut(ctx, bucket, key, opts.If); err != nil {
+		return Info{}, err
+	}
+	sess, err := s.driver.Begin(ctx)
+	if err != nil {
+		return Info{}, err
+	}
+	info, err := s.putIn(ctx, sess, r, Info{Bucket: bucket, Key: key, Attrs: opts.Attrs}, opts)
+	return info, closeAfter(sess, err)
+}
+
+// mayPut spares the client an upload that could not be committed: the bucket must exist and the condition hold now, too.
+func (s *Store) mayPut(ctx context.Context, bucket, key string, cond Condition) error {
+	if ValidBucket(bucket) != nil {
+		return ErrNoBucket
+	}
+	if cond.IsZero() {
+		_, err := s.driver.Bucket(ctx, bucket)
+		return err
+	}
+	cur, err := s.driver.Stat(ctx, bucket, key)
+	switch {
+	case err == nil:
+		return cond.Check(&cur)
+	case errors.Is(err, fs.ErrNotExist) && !errors.Is(err, ErrNoBucket):
+		return cond.Check(nil)
+	default:
+		return err
+	}
+}
+
+// putIn ingests r and commits it under the name that info bears.
+func (s *Store) putIn(ctx context.Context, sess Session, r io.Reader, info Info, opts PutOptions) (Info, error) {
+	got, err := ingest(ctx, sess, r, opts.WantSHA256 || opts.SHA256 != nil)
+	if err != nil {
+		return Info{}, err
+	}
+	if err := opts.verify(got); err != nil {
+		return Info{}, err
+	}
+	info.Size = int64(got.file.Size)
+	info.File = got.file.Hash
+	info.Digests = got.digests
+	info.ETag = ETagOf(got.digests.MD5, got.file.Hash)
+	info.ModTime = s.modTime(opts.ModTime)
+	if err := sess.PutFile(ctx, got.file); err != nil {
+		return Info{}, err
+	}
+	return info, sess.Commit(ctx, []Change{{Bucket: info.Bucket, Key: info.Key, New: &info, If: opts.If}})
+}
+
+// verify compares what came with what was announced.
+func (o *PutOptions) verify(got ingested) error {
+	if (o.Sized || o.Size > 0) && int64(got.file.Size) != o.Size {
+		return fmt.Errorf("%w: %d bytes announced, %d received", ErrDigest, o.Size, got.file.Size)
+	}
+	if o.MD5 != nil && !bytes.Equal(o.MD5, got.digests.MD5) {
+		return fmt.Errorf("%w: MD5 %x announced, %x received", ErrDigest, o.MD5, got.digests.MD5)
+	}
+	if o.SHA256 != nil && !bytes.Equal(o.SHA256, got.digests.SHA256) {
+		return fmt.Errorf("%w: SHA-256 %x announced, %x received", ErrDigest, o.SHA256, got.digests.SHA256)
+	}
+	return nil
+}
