@@ -75,7 +75,18 @@ func (p *readPool) close() error { return p.db.Close() }
 // database/sql costs a goroutine each time.
 func brief(ctx context.Context) context.Context { return context.WithoutCancel(ctx) }
 
+// live returns the cause of a ctx that has ended. It is asked once before each operation.
+func live(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
 func (d *Driver) bucket(ctx context.Context, name string) (id int64, b object.Bucket, err error) {
+	if err := live(ctx); err != nil {
+		return 0, b, err
+	}
 	var created int64
 	err = d.reads.bucket.QueryRowContext(brief(ctx), name).Scan(&id, &b.Owner, &created)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -93,6 +104,9 @@ func (d *Driver) Bucket(ctx context.Context, name string) (object.Bucket, error)
 
 // Buckets implements object.Catalog.
 func (d *Driver) Buckets(ctx context.Context, start string, limit int) (page []object.Bucket, more bool, err error) {
+	if err := live(ctx); err != nil {
+		return nil, false, err
+	}
 	rows, err := d.reads.buckets.QueryContext(brief(ctx), start, limit+1)
 	if err != nil {
 		return nil, false, sqlError(err)
@@ -153,6 +167,9 @@ func (d *Driver) DeleteBucket(ctx context.Context, name string) error {
 
 // Stat implements object.Catalog.
 func (d *Driver) Stat(ctx context.Context, bucket, key string) (object.Info, error) {
+	if err := live(ctx); err != nil {
+		return object.Info{}, err
+	}
 	var row []byte
 	err := d.reads.stat.QueryRowContext(brief(ctx), []byte(key), bucket).Scan(&row)
 	if err := foundKey(err, row); err != nil {
@@ -230,6 +247,9 @@ func (d *Driver) Open(ctx context.Context, bucket, key string) (object.Info, obj
 }
 
 func (d *Driver) openKey(ctx context.Context, n *pin, bucket, key string) (object.Info, *content, error) {
+	if err := live(ctx); err != nil {
+		return object.Info{}, nil, err
+	}
 	var row, hash, terms []byte
 	err := d.reads.open.QueryRowContext(brief(ctx), []byte(key), bucket).Scan(&row, &hash, &terms)
 	if err := foundKey(err, row); err != nil {
@@ -264,6 +284,9 @@ func (d *Driver) OpenFile(ctx context.Context, hash xet.Hash) (object.Content, e
 }
 
 func (d *Driver) reconstruction(ctx context.Context, hash xet.Hash) (xet.Reconstruction, error) {
+	if err := live(ctx); err != nil {
+		return xet.Reconstruction{}, err
+	}
 	if hash.IsZero() {
 		return xet.Reconstruction{}, nil
 	}

@@ -116,6 +116,9 @@ func (c *committer) close() error { return errors.Join(c.conn.Close(), c.db.Clos
 // tx runs f in a transaction under the lock that processes share. An error of f or of anything before COMMIT leaves
 // nothing; an error of COMMIT is an errUnsure.
 func (c *committer) tx(ctx context.Context, f func(ctx context.Context) error) (err error) {
+	if err := live(ctx); err != nil {
+		return err
+	}
 	ctx = brief(ctx)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -246,6 +249,9 @@ func (c *committer) tellEpoch(ctx context.Context) error {
 
 // submit commits a request and waits for the outcome.
 func (c *committer) submit(ctx context.Context, r *request) error {
+	if err := live(ctx); err != nil { // select would toss a coin
+		return err
+	}
 	r.done = make(chan struct{})
 	select {
 	case c.queue <- r:
@@ -268,9 +274,6 @@ func (c *committer) run(ctx context.Context) {
 		}
 		group = c.more(group, groupBytes-group[0].bytes())
 		c.commit(ctx, group)
-		for _, r := range group {
-			close(r.done)
-		}
 	}
 }
 
@@ -308,11 +311,12 @@ func (c *committer) more(group []*request, room int) []*request {
 	return group
 }
 
-// commit makes a group durable: bytes, then one transaction of rows and keys. It sets each request's err.
+// commit makes a group durable: bytes, then one transaction of rows and keys. It answers all of the group, and those who
+// joined late.
 func (c *committer) commit(ctx context.Context, group []*request) {
-	group = c.appendBytes(group)
+	c.appendBytes(group)
 	group = c.more(group, 0) // who joins now must bring no bytes
-	err := c.tx(ctx, func(ctx context.Context) error {
+	err := c.tx(brief(ctx), func(ctx context.Context) error {
 		for _, r := range group {
 			if r.err != nil {
 				continue
@@ -347,11 +351,13 @@ func (c *committer) commit(ctx context.Context, group []*request) {
 		if r.err == nil {
 			c.d.landed(r.plan)
 		}
+		close(r.done)
 	}
 }
 
-// appendBytes puts the small xorbs of a group into the pack, with one write and one sync.
-func (c *committer) appendBytes(group []*request) []*request {
+// appendBytes puts the small xorbs of a group into the pack, with one write and one sync. An error is that of the requests
+// that brought some.
+func (c *committer) appendBytes(group []*request) {
 	var body []byte
 	var xorbs []*stagedXorb
 	for _, r := range group {
@@ -365,7 +371,7 @@ func (c *committer) appendBytes(group []*request) []*request {
 		}
 	}
 	if len(xorbs) == 0 {
-		return group
+		return
 	}
 	name, off, err := c.packs.append(body)
 	for _, x := range xorbs {
@@ -379,5 +385,4 @@ func (c *committer) appendBytes(group []*request) []*request {
 			}
 		}
 	}
-	return group
 }

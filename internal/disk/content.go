@@ -120,8 +120,8 @@ func (c *content) Block(ctx context.Context, off, want int64) ([]byte, error) {
 	if off >= c.Size() {
 		return nil, io.EOF
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, context.Cause(ctx)
+	if err := live(ctx); err != nil {
+		return nil, err
 	}
 	at, err := c.find(ctx, off)
 	if err != nil {
@@ -209,6 +209,10 @@ func (c *content) Chunks(ctx context.Context, off int64) iter.Seq2[xet.Chunk, er
 		if off >= c.Size() {
 			return
 		}
+		if err := live(ctx); err != nil {
+			yield(xet.Chunk{}, err)
+			return
+		}
 		at, err := c.find(ctx, max(off, 0))
 		if err != nil {
 			yield(xet.Chunk{}, err)
@@ -217,6 +221,9 @@ func (c *content) Chunks(ctx context.Context, off int64) iter.Seq2[xet.Chunk, er
 		n := at.chunk
 		for _, t := range c.file.Terms[at.term:] {
 			ref, err := c.ref(ctx, t)
+			if err == nil {
+				err = live(ctx)
+			}
 			if err != nil {
 				yield(xet.Chunk{}, err)
 				return

@@ -52,6 +52,8 @@ type Driver struct {
 	xorbs  *xorbCache
 	files  *fileCache
 
+	sweeping sync.Mutex // one sweep at a time
+
 	stop context.CancelFunc // ends the goroutines that background waits for
 	bg   sync.WaitGroup
 	once sync.Once

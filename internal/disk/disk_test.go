@@ -28,7 +28,7 @@ func TestModel(t *testing.T) {
 	objecttest.TestModel(t, func(t *testing.T) object.Driver { return openTest(t, t.TempDir()) })
 }
 
-// openTest opens a store that is checked and closed when the test ends.
+// openTest opens a store that is closed when the test ends, opened again and checked.
 func openTest(t *testing.T, dir string) *Driver {
 	t.Helper()
 	d, err := Open(t.Context(), dir, Options{})
@@ -36,8 +36,15 @@ func openTest(t *testing.T, dir string) *Driver {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		checkClean(t, d)
 		if err := d.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+		again, err := Open(context.Background(), dir, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkClean(t, again)
+		if err := again.Close(); err != nil {
 			t.Errorf("close: %v", err)
 		}
 	})

@@ -61,6 +61,10 @@ func (s *session) Known(ctx context.Context, chunks []xet.Hash, places []object.
 	if s.err != nil {
 		return s.err
 	}
+	if len(places) != len(chunks) {
+		s.err = fmt.Errorf("%d places for %d chunks", len(places), len(chunks))
+		return s.err
+	}
 	for i, h := range chunks {
 		p, err := s.known(ctx, h)
 		if err != nil {

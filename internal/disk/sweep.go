@@ -12,6 +12,8 @@ import (
 // sweep removes what processes that died have left: xorbs in the making, files that no row names, and their rows in the
 // catalog. It never touches what belongs to a process that lives.
 func (d *Driver) sweep(ctx context.Context) error {
+	d.sweeping.Lock()
+	defer d.sweeping.Unlock()
 	ids, err := d.otherProcesses(ctx)
 	if err != nil {
 		return err

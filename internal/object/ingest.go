@@ -4,7 +4,7 @@ import (
 	"context"
 	"crypto/md5"
 	"crypto/sha256"
-	"errors"
+	"fmt"
 	"hash"
 	"io"
 	"sync"
@@ -23,6 +23,8 @@ const (
 	batchesInFlight = 3
 	// headroom in front of a batch takes the beginning of a chunk that the batch before did not end.
 	headroom = xet.MaxChunkSize
+	// maxEmptyReads is how often a reader may return nothing and no error before it counts as broken.
+	maxEmptyReads = 100
 )
 
 // ingested is what a stream turned out to be.
@@ -41,15 +43,27 @@ type batch struct {
 
 func (b *batch) data() []byte { return b.buf[headroom : headroom+b.n] }
 
-// fill reads until the batch is full or the stream ends, which makes it final.
+// fill reads until the batch is full or the stream ends, which makes it final. Only a bare io.EOF is the end: a body that
+// was cut short is an io.ErrUnexpectedEOF, which io.ReadFull would not tell from a short batch.
 func (b *batch) fill(r io.Reader) error {
-	n, err := io.ReadFull(r, b.buf[headroom:headroom+batchData])
-	b.n, b.final = n, false
-	if errors.Is(err, io.ErrUnexpectedEOF) && n < batchData || errors.Is(err, io.EOF) {
-		b.final = true
-		return nil
+	b.n, b.final = 0, false
+	for empty := 0; b.n < batchData; {
+		n, err := r.Read(b.buf[headroom+b.n : headroom+batchData])
+		b.n += n
+		if err == io.EOF { //nolint:errorlint // see above
+			b.final = true
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read the content: %w", err)
+		}
+		if empty++; n > 0 {
+			empty = 0
+		} else if empty == maxEmptyReads {
+			return fmt.Errorf("read the content: %w", io.ErrNoProgress)
+		}
 	}
-	return err
+	return nil
 }
 
 var batches = sync.Pool{New: func() any { return &batch{buf: make([]byte, headroom+batchData)} }}

@@ -8,7 +8,7 @@ import (
 const (
 	// maxPage is the most a driver is asked for at once, and the most that List returns.
 	maxPage = 1000
-	// shortPage is how many rows are read after a seek past a group: enough to see the next few groups.
+	// shortPage is how many rows are read at least: enough to see the next few groups.
 	shortPage = 8
 )
 
@@ -17,7 +17,7 @@ type ListOptions struct {
 	Prefix     string
 	Delimiter  string // any string; keys that have it after Prefix are rolled up into one common prefix
 	StartAfter string // only keys > StartAfter
-	Start      string // only keys and common prefixes >= Start; Listing.Next goes here
+	Start      string // only keys >= Start; Listing.Next goes here
 	Limit      int    // how many objects and common prefixes together, at most 1000; 0 means 1000
 }
 
@@ -52,11 +52,11 @@ func (s *Store) list(ctx context.Context, bucket string, opts ListOptions) (List
 	}
 	pageSize := limit
 	for {
+		had := len(out.Objects) + len(out.Prefixes)
 		page, more, err := s.driver.List(ctx, bucket, Page{Prefix: opts.Prefix, Start: start, Limit: pageSize})
 		if err != nil {
 			return Listing{}, err
 		}
-		pageSize = min(2*pageSize, maxPage)
 		skipTo := "" // rows below it belong to a group that is listed already
 		for _, info := range page {
 			if info.Key < skipTo {
@@ -80,10 +80,10 @@ func (s *Store) list(ctx context.Context, bucket string, opts ListOptions) (List
 		if !more || len(page) == 0 {
 			return out, nil
 		}
-		start = page[len(page)-1].Key + "\x00"
-		if skipTo > start {
-			start, pageSize = skipTo, shortPage
-		}
+		start = max(page[len(page)-1].Key+"\x00", skipTo)
+		// Rows of groups were read in vain: the next page is as long as this one was useful.
+		useful := len(out.Objects) + len(out.Prefixes) - had
+		pageSize = min(max(2*useful, shortPage), maxPage)
 	}
 }
 

@@ -1,0 +1,170 @@
+package push
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"hugbucket/internal/object"
+)
+
+const (
+	minToken = 8
+	maxToken = 128
+	// shownToken is how much of a token logs may hold.
+	shownToken = 6
+)
+
+// Config of a Server. The zero value is a door that nobody has a token for.
+type Config struct {
+	// Home is the directory of the plain files of bare tokens, an absolute path. It may be empty when there are none.
+	Home string
+	// Buckets are the entries that tokens name.
+	Buckets []Bucket
+	// Now is the clock of log lines; time.Now when nil.
+	Now func() time.Time
+}
+
+// Bucket is an entry of the bucket list.
+type Bucket struct {
+	// Name of the bucket in the object store. Empty makes the entry a bare token: plain files under Home/<token>/.
+	Name string
+	// Token, Tokens and TokenSHA256 say which tokens are valid: all of them, at least one. A token is 8 to 128 of
+	// A-Z, a-z, 0-9, '_' and '-'; TokenSHA256 is the SHA-256 of one in hex. A bare token is a Token and nothing else.
+	Token       string
+	TokenSHA256 string
+	Tokens      []string
+	// MaxSize is the largest file in bytes; 0 is no limit.
+	MaxSize int64
+	// Overwrite lets a push replace a file.
+	Overwrite bool
+}
+
+// Validate returns an error that names the entry and what is wrong with it, and holds no token.
+func (c Config) Validate() error {
+	_, err := c.access()
+	return err
+}
+
+// access checks the configuration and builds what requests look up.
+func (c Config) access() (access, error) {
+	var out access
+	names := make(map[string]bool)
+	seen := make(map[[sha256.Size]byte]bool)
+	for i, b := range c.Buckets {
+		digests, err := b.digests()
+		if err == nil {
+			err = c.allows(b)
+		}
+		if err == nil && b.Name != "" && names[b.Name] {
+			err = errors.New("the name is listed twice")
+		}
+		names[b.Name] = true
+		for _, d := range digests {
+			if err == nil && seen[d] {
+				err = errors.New("a token is listed twice")
+			}
+			seen[d] = true
+			out = append(out, grant{digest: d, bucket: b})
+		}
+		if err != nil {
+			return nil, fmt.Errorf("bucket %d (%s): %w", i+1, b.label(), err)
+		}
+	}
+	return out, nil
+}
+
+// allows checks what has nothing to do with tokens.
+func (c Config) allows(b Bucket) error {
+	switch {
+	case b.MaxSize < 0:
+		return errors.New("max_size is negative")
+	case b.Name != "":
+		return object.ValidBucket(b.Name)
+	case !filepath.IsAbs(c.Home):
+		return errors.New("a bucket without a name needs home, an absolute path")
+	}
+	return nil
+}
+
+// digests returns the SHA-256 of each valid token.
+func (b Bucket) digests() ([][sha256.Size]byte, error) {
+	if b.Name == "" && (b.Token == "" || b.TokenSHA256 != "" || len(b.Tokens) > 0) {
+		return nil, errors.New("a bucket without a name has exactly one token, in the clear: it is the directory's name")
+	}
+	tokens := b.Tokens
+	if b.Token != "" {
+		tokens = append([]string{b.Token}, tokens...)
+	}
+	var out [][sha256.Size]byte
+	for _, t := range tokens {
+		if !validToken(t) {
+			return nil, errors.New("a token is 8 to 128 characters of A-Z, a-z, 0-9, '_' and '-'")
+		}
+		out = append(out, sha256.Sum256([]byte(t)))
+	}
+	if b.TokenSHA256 != "" {
+		raw, err := hex.DecodeString(b.TokenSHA256)
+		if err != nil || len(raw) != sha256.Size {
+			return nil, errors.New("token_sha256 is not 64 hex digits")
+		}
+		out = append(out, [sha256.Size]byte(raw))
+	}
+	if len(out) == 0 {
+		return nil, errors.New("it has no token")
+	}
+	return out, nil
+}
+
+// label names the bucket in logs and errors. It never holds a whole token.
+func (b Bucket) label() string {
+	switch {
+	case b.Name != "":
+		return b.Name
+	case validToken(b.Token):
+		return b.Token[:shownToken]
+	default:
+		return "?"
+	}
+}
+
+// access is who may push where. It never changes; SetBuckets makes a new one.
+type access []grant
+
+type grant struct {
+	digest [sha256.Size]byte
+	bucket Bucket
+}
+
+// find returns the bucket that a token names. equal is subtle.ConstantTimeCompare; it sees every grant, whichever matches
+// and whether one does, so that the time tells nothing.
+func (a access) find(token string, equal func(x, y []byte) int) (Bucket, bool) {
+	given := sha256.Sum256([]byte(token))
+	found := -1
+	for i := range a {
+		found = subtle.ConstantTimeSelect(equal(given[:], a[i].digest[:]), i, found)
+	}
+	if found < 0 {
+		return Bucket{}, false
+	}
+	return a[found].bucket, true
+}
+
+func validToken(s string) bool {
+	if len(s) < minToken || len(s) > maxToken {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '_', c == '-':
+		default:
+			return false
+		}
+	}
+	return true
+}

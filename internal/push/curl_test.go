@@ -1,0 +1,129 @@
+package push
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// curl runs the real client and returns what it printed, the status behind, and its exit code.
+func curl(t *testing.T, stdin io.Reader, args ...string) (out string, exit int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "curl", append([]string{"-q", "-sS", "-w", "%{http_code} %{size_upload}"}, args...)...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &stdout, &stderr
+	err := cmd.Run()
+	if exited, ok := errors.AsType[*exec.ExitError](err); err != nil && !ok {
+		t.Fatal(err)
+	} else if ok {
+		exit = exited.ExitCode()
+		t.Logf("curl %q: %d %s", args, exit, stderr.String())
+	}
+	return stdout.String(), exit
+}
+
+func writeFile(t *testing.T, name, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// TestCurl pushes with the real client in the ways that people do.
+func TestCurl(t *testing.T) {
+	big := strings.Repeat("0123456789abcdef", 5<<20/16)
+	small := writeFile(t, "dump.sql", "content")
+	odd := writeFile(t, `we "quote" größe`, "content")
+	large := writeFile(t, "large.tar", big)
+	for name, row := range map[string]struct {
+		stdin   io.Reader
+		args    []string
+		file    string
+		content string
+	}{
+		"file":          {nil, []string{"-F", "file=@" + small}, "dump.sql", "content"},
+		"stdin":         {strings.NewReader("content"), []string{"-F", "file=@-;filename=x"}, "x", "content"},
+		"quoted, UTF-8": {nil, []string{"-F", `file=@"` + strings.ReplaceAll(odd, `"`, `\"`) + `"`}, "we %22quote%22 größe", "content"},
+		"escaped":       {nil, []string{"--form-escape", "-F", `file=@"` + strings.ReplaceAll(odd, `"`, `\"`) + `"`}, `we "quote" größe`, "content"},
+		"type":          {nil, []string{"-F", "file=@" + small + ";type=text/x-sql"}, "dump.sql", "content"},
+		"5 MiB":         {nil, []string{"-F", "file=@" + large}, "large.tar", big},
+		"no Expect":     {nil, []string{"-H", "Expect:", "-F", "file=@" + large}, "large.tar", big},
+		"chunked":       {nil, []string{"-H", "Transfer-Encoding: chunked", "-F", "file=@" + large}, "large.tar", big},
+		"piped":         {io.MultiReader(strings.NewReader(big)), []string{"-F", "file=@-;filename=x"}, "x", big},
+		"1.0":           {nil, []string{"--http1.0", "-F", "file=@" + large}, "large.tar", big},
+		"fields":        {nil, []string{"-F", "a=b", "-F", "file=@" + small, "-F", "c=d"}, "dump.sql", "content"},
+		"empty":         {nil, []string{"-F", "file=@/dev/null;filename=x"}, "x", ""},
+		"path in name":  {nil, []string{"-F", "file=@" + small + ";filename=../../x"}, "x", "content"},
+	} {
+		for _, token := range []string{nameToken, bareToken} {
+			r := newRig(t)
+			stdin := row.stdin
+			if seen, ok := stdin.(*strings.Reader); ok {
+				_, _ = seen.Seek(0, io.SeekStart)
+			} else if stdin != nil {
+				stdin = io.MultiReader(strings.NewReader(row.content))
+			}
+			out, exit := curl(t, stdin, append([]string{"-f", "-X", "POST", r.serve().URL + "/" + token}, row.args...)...)
+			want := fmt.Sprintf("%s %d sha256:%x\n200 ", row.file, len(row.content), sha256.Sum256([]byte(row.content)))
+			if exit != 0 || !strings.HasPrefix(out, want) {
+				t.Errorf("%s (%s…): exit %d, %q; want %q", name, token[:6], exit, out, want)
+			}
+			place := "db01/"
+			if token == bareToken {
+				place = bareToken + "/"
+			}
+			r.wantStored(map[string]string{place + row.file: row.content})
+		}
+	}
+}
+
+// TestCurlRefused sees that the client tells its user what the door said, also when the upload is large.
+func TestCurlRefused(t *testing.T) {
+	r := newRig(t)
+	url := r.serve().URL
+	large := writeFile(t, "large.tar", strings.Repeat("0123456789abcdef", 16<<20/16))
+	wantAnswer(t, r.push(nameToken, "large.tar", "content"), 200, "")
+	before := r.stored()
+	for name, row := range map[string]struct {
+		token string
+		args  []string
+		want  string // "0" bytes sent when it ends so
+	}{
+		"token":             {badToken, nil, "token doesn't exist\n403 0"},
+		"token, no Expect":  {badToken, []string{"-H", "Expect:"}, "token doesn't exist\n403 "},
+		"token, chunked":    {badToken, []string{"-H", "Expect:", "-H", "Transfer-Encoding: chunked"}, "token doesn't exist\n403 "},
+		"size":              {tinyToken, nil, "file is too large\n413 0"},
+		"size, no Expect":   {tinyToken, []string{"-H", "Expect:"}, "file is too large\n413 "},
+		"exists":            {nameToken, nil, "file exists\n405 "},
+		"exists, no Expect": {nameToken, []string{"-H", "Expect:"}, "file exists\n405 "},
+		"1.0":               {badToken, []string{"--http1.0"}, "token doesn't exist\n403 "},
+	} {
+		args := append([]string{url + "/" + row.token, "-F", "file=@" + large}, row.args...)
+		out, exit := curl(t, nil, args...)
+		if exit != 0 || !strings.HasPrefix(out, row.want) {
+			t.Errorf("%s: exit %d, %q; want %q", name, exit, out, row.want)
+		}
+		if _, exit := curl(t, nil, append([]string{"-f"}, args...)...); exit != 22 {
+			t.Errorf("%s: exit %d with -f", name, exit)
+		}
+	}
+	for _, args := range [][]string{{"-d", "x=y"}, {"-F", "upload=@" + large}, {"-T", large}, {"-X", "POST"}, {"-G"}} {
+		if out, exit := curl(t, nil, append([]string{url + "/" + nameToken}, args...)...); exit != 0 || !strings.HasPrefix(out, "missed 'file' field in form\n412 ") {
+			t.Errorf("%q: exit %d, %q", args, exit, out)
+		}
+	}
+	r.wantStored(before)
+}

@@ -1,0 +1,15 @@
+// Package push is the push door: `curl -X POST host:1234/<token> -F file=@dump.sql`. It is write only: nothing that a
+// client sends makes it answer with stored bytes or with a list of names.
+//
+// Words:
+//
+//   - A token names a bucket and is all that a client has to know. It stands first in the path.
+//   - A bucket is an entry of the configuration: tokens, and what may be done with them.
+//   - A place is where a bucket's files go: the object store's bucket of that name, or, for an entry that is nothing but a
+//     bare token, plain files under home/<token>/ (plain.go, the only file that touches a file system).
+//   - A form is the multipart body of a push. Its frame is all of it that is not the file.
+//   - A receipt is what a client gets for a file that is stored and durable.
+//
+// A file streams from the form into its place, in bounded memory, and appears there under its name only after the end of
+// the form was seen.
+package push

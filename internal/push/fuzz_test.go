@@ -1,0 +1,104 @@
+package push
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"mime/multipart"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/rs/zerolog"
+
+	"hugbucket/internal/object"
+	"hugbucket/internal/object/objecttest"
+)
+
+// FuzzForm pushes random bodies. What the door takes must be a form for the standard library, too, with the file's very
+// content and a closing boundary; what it refuses must leave nothing.
+func FuzzForm(f *testing.F) {
+	for _, s := range []string{
+		string(simpleForm("x", "content")),
+		"--b\n\n",
+		"--b--",
+		"pre\r\n" + string(simpleForm("x", "\r\n--bb\r\n")) + "post",
+		"--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nb\r\n" + string(simpleForm("../x", "c")),
+		"--b\r\nContent-Disposition: form-data; name=file; filename=x\r\n\r\n1\r\n--b\r\n",
+		"--b\r\nContent-Disposition: form-data; name=file; filename*=UTF-8''x\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n=41\r\n--b--",
+		"--b\nContent-Disposition: form-data; name=file; filename=x\n\n1\n--b--\n",
+	} {
+		f.Add([]byte(s), true)
+	}
+	f.Fuzz(func(t *testing.T, body []byte, declared bool) {
+		driver := objecttest.NewMemory()
+		store := object.New(driver, object.Config{})
+		door, err := New(store, Config{Buckets: []Bucket{{Name: "db01", Token: nameToken}}}, zerolog.Nop())
+		if err != nil {
+			t.Fatal(err)
+		}
+		req := post("/"+nameToken, body)
+		if !declared {
+			req.ContentLength = -1
+		}
+		w := httptest.NewRecorder()
+		door.ServeHTTP(w, req)
+		if err := driver.Close(); err != nil {
+			t.Error(err)
+		}
+		l, err := store.List(context.Background(), "db01", object.ListOptions{})
+		switch w.Code {
+		case http.StatusOK:
+		case http.StatusBadRequest, http.StatusPreconditionFailed:
+			if err == nil && len(l.Objects) > 0 {
+				t.Errorf("answer %d %q, and %v is stored", w.Code, w.Body, l.Objects)
+			}
+			return
+		default:
+			t.Fatalf("answer %d %q", w.Code, w.Body)
+		}
+		if err != nil || len(l.Objects) != 1 {
+			t.Fatalf("stored %v, %v", l.Objects, err)
+		}
+		if !bytes.Contains(body, []byte("--b--")) {
+			t.Error("taken without a closing boundary")
+		}
+		form, err := multipart.NewReader(bytes.NewReader(body), "b").ReadForm(1 << 20)
+		if err != nil || len(form.File["file"]) != 1 || len(form.File) != 1 {
+			t.Fatalf("taken, but the form is %+v, %v", form, err)
+		}
+		if got, want := contentOf(t, store, l.Objects[0]), partOf(t, form.File["file"][0]); !bytes.Equal(got, want) {
+			t.Errorf("stored %q, sent %q", got, want)
+		}
+	})
+}
+
+func contentOf(t *testing.T, store *object.Store, info object.Info) []byte {
+	t.Helper()
+	f, err := store.Open(context.Background(), info.Bucket, info.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return readAll(t, f)
+}
+
+func partOf(t *testing.T, h *multipart.FileHeader) []byte {
+	t.Helper()
+	f, err := h.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return readAll(t, f)
+}
+
+func readAll(t *testing.T, r io.ReadCloser) []byte {
+	t.Helper()
+	data, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
