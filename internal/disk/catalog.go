@@ -60,7 +60,7 @@ type preparer interface {
 // prepare fills in the statements; they are closed with their connection.
 func prepare(ctx context.Context, db preparer, queries map[**sql.Stmt]string) error {
 	for at, query := range queries {
-		stmt, err := db.PrepareContext(ctx, query)
+		stmt, err := db.PrepareContext(ctx, query) //nolint:sqlclosecheck // it lives as long as db
 		if err != nil {
 			return fmt.Errorf("prepare %q: %w", query, sqlError(err))
 		}

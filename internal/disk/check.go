@@ -127,7 +127,7 @@ func (d *Driver) verifyXorb(h xet.Hash, at place) (*xet.XorbInfo, error) {
 		return nil, err
 	}
 	defer f.release()
-	scanned, err := xet.ScanXorb(io.NewSectionReader(f, at.off, int64(info.BodySize())), nil)
+	scanned, err := xet.ScanXorb(io.NewSectionReader(f, at.off, info.BodySize()), nil)
 	if err != nil {
 		return nil, damaged(h, at, err)
 	}

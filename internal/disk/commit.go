@@ -91,7 +91,7 @@ func newCommitter(ctx context.Context, d *Driver, db *sql.DB, lock *lockFile) (*
 		&c.st.bucketID:   `SELECT id FROM buckets WHERE name = ?`,
 		&c.st.keyInfo:    `SELECT info FROM keys WHERE bucket = ? AND key = ? AND version = 0`,
 		&c.st.delKey:     `DELETE FROM keys WHERE bucket = ? AND key = ? AND version = 0`,
-		&c.st.fileByHash: `SELECT id, doomed FROM files WHERE hash = ?`,
+		&c.st.fileByHash: `SELECT id, size, doomed FROM files WHERE hash = ?`,
 		&c.st.insertFile: `INSERT INTO files (hash, size, terms) VALUES (?, ?, ?)`,
 		&c.st.undoomFile: `UPDATE files SET doomed = 0 WHERE id = ?`,
 		&c.st.undoomXorbs: `UPDATE xorbs SET doomed = 0

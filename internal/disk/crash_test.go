@@ -43,7 +43,9 @@ func writeUntilKilled(dir string) error {
 		if _, err := s.Put(ctx, "bucket", key, bytes.NewReader(crashBody(i)), object.PutOptions{}); err != nil {
 			return err
 		}
-		fmt.Println("ok", i)
+		if _, err := fmt.Fprintln(os.Stdout, "ok", i); err != nil {
+			return err
+		}
 	}
 }
 

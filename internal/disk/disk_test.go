@@ -17,15 +17,20 @@ import (
 )
 
 func TestDriver(t *testing.T) {
-	objecttest.TestDriver(t, func(t *testing.T) object.Driver { return openTest(t, t.TempDir()) })
+	objecttest.TestDriver(t, openTemp)
 }
 
 func TestStore(t *testing.T) {
-	objecttest.TestStore(t, func(t *testing.T) object.Driver { return openTest(t, t.TempDir()) })
+	objecttest.TestStore(t, openTemp)
 }
 
 func TestModel(t *testing.T) {
-	objecttest.TestModel(t, func(t *testing.T) object.Driver { return openTest(t, t.TempDir()) })
+	objecttest.TestModel(t, openTemp)
+}
+
+func openTemp(t *testing.T) object.Driver {
+	t.Helper()
+	return openTest(t, t.TempDir())
 }
 
 // openTest opens a store that is closed when the test ends, opened again and checked.
@@ -83,8 +88,8 @@ func get(t *testing.T, s *object.Store, key string) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
 	b, err := io.ReadAll(f)
+	err = errors.Join(err, f.Close())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -63,7 +63,7 @@ func (f *cachedFile) release() {
 	if c.idle.Len() > openFiles {
 		last := c.idle.Remove(c.idle.Back()).(*cachedFile) //nolint:errcheck,forcetypeassert // the list holds nothing else
 		delete(c.files, last.name)
-		_ = last.file.Close()
+		_ = last.Close()
 	}
 }
 
@@ -73,7 +73,7 @@ func (c *fileCache) close() error {
 	defer c.mu.Unlock()
 	var errs []error
 	for name, f := range c.files {
-		errs = append(errs, f.file.Close())
+		errs = append(errs, f.Close())
 		delete(c.files, name)
 	}
 	c.idle.Init()

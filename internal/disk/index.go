@@ -37,6 +37,7 @@ func (l loc) split() (xorb int64, n int) {
 type index struct {
 	db       *sql.DB
 	lookup64 *sql.Stmt
+	put      *sql.Stmt // of write
 	write    *sql.DB
 	lock     *lockFile
 
@@ -73,7 +74,12 @@ func openIndex(ctx context.Context, dir string) (_ *index, err error) {
 	if x.db, err = openDB(path, "NORMAL", readers, readCacheKiB); err != nil {
 		return nil, err
 	}
-	err = prepare(ctx, x.db, map[**sql.Stmt]string{&x.lookup64: `SELECT loc FROM chunks WHERE h = ?`})
+	if err := prepare(ctx, x.db, map[**sql.Stmt]string{&x.lookup64: `SELECT loc FROM chunks WHERE h = ?`}); err != nil {
+		return nil, err
+	}
+	err = prepare(ctx, x.write, map[**sql.Stmt]string{
+		&x.put: `INSERT INTO chunks (h, loc) VALUES (?, ?) ON CONFLICT (h) DO UPDATE SET loc = excluded.loc`,
+	})
 	return x, err
 }
 
@@ -190,14 +196,7 @@ func (x *index) slice(ctx context.Context, f func(put *sql.Stmt) error) (err err
 	if err != nil {
 		return err
 	}
-	put, err := tx.PrepareContext(ctx,
-		`INSERT INTO chunks (h, loc) VALUES (?, ?) ON CONFLICT (h) DO UPDATE SET loc = excluded.loc`)
-	if err != nil {
-		return errors.Join(err, tx.Rollback())
-	}
-	err = f(put)
-	err = errors.Join(err, put.Close())
-	if err != nil {
+	if err := f(tx.StmtContext(ctx, x.put)); err != nil {
 		return errors.Join(err, tx.Rollback())
 	}
 	return tx.Commit()

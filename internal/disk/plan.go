@@ -24,6 +24,7 @@ type plan struct {
 type plannedFile struct {
 	hash   xet.Hash
 	id     int64 // 0 until it is inserted
+	size   int64
 	doomed bool
 	rec    xet.Reconstruction // of one to insert
 	terms  []byte
@@ -95,7 +96,11 @@ func (c *committer) planKeys(ctx context.Context, p *plan, r *request) error {
 			if err := c.planFile(ctx, p, r.sess, ch.New.File); err != nil {
 				return fail(err)
 			}
-			k.file = p.byHash[ch.New.File]
+			if k.file = p.byHash[ch.New.File]; k.file.size != ch.New.Size {
+				return fail(&object.InvalidError{
+					Field: "size", Rule: fmt.Sprintf("file %s has %d bytes, not %d", ch.New.File, k.file.size, ch.New.Size),
+				})
+			}
 			var err error
 			info := *ch.New
 			info.Key = ch.Key
@@ -129,7 +134,7 @@ func (c *committer) planFile(ctx context.Context, p *plan, s *session, h xet.Has
 	}
 	f := &plannedFile{hash: h}
 	var doomed int64
-	err := c.st.fileByHash.QueryRowContext(ctx, h[:]).Scan(&f.id, &doomed)
+	err := c.st.fileByHash.QueryRowContext(ctx, h[:]).Scan(&f.id, &f.size, &doomed)
 	switch {
 	case err == nil:
 		f.doomed = doomed != 0
@@ -138,9 +143,9 @@ func (c *committer) planFile(ctx context.Context, p *plan, s *session, h xet.Has
 	default:
 		rec, ok := s.files[h]
 		if !ok && !h.IsZero() {
-			return fmt.Errorf("file %s is neither stored nor staged", h)
+			return &object.InvalidError{Field: "file", Rule: fmt.Sprintf("file %s is neither stored nor staged", h)}
 		}
-		f.rec, f.rec.Hash = rec, h
+		f.rec, f.rec.Hash, f.size = rec, h, int64(rec.Size)
 		f.terms = encodeTerms(&f.rec)
 		for _, x := range termXorbs(rec.Terms) {
 			if err := c.planXorb(ctx, p, s, x); err != nil {
@@ -167,7 +172,7 @@ func (c *committer) planXorb(ctx context.Context, p *plan, s *session, h xet.Has
 		return sqlError(err)
 	default:
 		if x.staged = s.find(h); x.staged == nil {
-			return fmt.Errorf("xorb %s is neither stored nor staged", h)
+			return &object.InvalidError{Field: "file", Rule: fmt.Sprintf("xorb %s is neither stored nor staged", h)}
 		}
 		p.xorbs = append(p.xorbs, x)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"hugbucket/internal/object"
 	"hugbucket/internal/xet"
@@ -186,11 +187,11 @@ func (s *session) checkTerms(ctx context.Context, f xet.Reconstruction) error {
 			infos[t.Xorb] = info
 		}
 		if err := fits(t, info); err != nil {
-			return err
+			return &object.InvalidError{Field: "file", Rule: err.Error()}
 		}
 	}
 	if sum != f.Size {
-		return fmt.Errorf("its terms have %d bytes, not %d", sum, f.Size)
+		return &object.InvalidError{Field: "file", Rule: fmt.Sprintf("its terms have %d bytes, not %d", sum, f.Size)}
 	}
 	return nil
 }
@@ -271,9 +272,9 @@ func (s *session) Close() error {
 
 // find finds a staged xorb by hash; nil when there is none.
 func (s *session) find(h xet.Hash) *stagedXorb {
-	for i := len(s.staged) - 1; i >= 0; i-- {
-		if s.staged[i].hash == h {
-			return s.staged[i]
+	for _, x := range slices.Backward(s.staged) {
+		if x.hash == h {
+			return x
 		}
 	}
 	return nil

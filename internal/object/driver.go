@@ -8,7 +8,7 @@ import (
 )
 
 // Driver keeps a store: names and content. All methods of a driver are safe for concurrent use; those of a Content, a
-// Session and a Xorb are not.
+// Session and a Xorb are not. A method whose ctx has ended when it is called returns the cause of that.
 type Driver interface {
 	Catalog
 	Contents
@@ -60,20 +60,21 @@ type Content interface {
 	Size() int64
 	// Terms are where the file's chunks lie, in order. The caller must not change them.
 	Terms() []xet.Term
-	// Chunks yields the file's chunks in order, from the one that begins at or before off. It ends after the first error.
+	// Chunks yields the file's chunks in order, from the one that holds off; none from Size on. It ends after the first
+	// error.
 	Chunks(ctx context.Context, off int64) iter.Seq2[xet.Chunk, error]
 	// Block returns bytes of the file from off on: at least one, and up to the end of a chunk; want says how many the
 	// caller is going to ask for in all, so that the driver can read ahead so far and no further. Every byte returned was
-	// verified against its chunk's hash; ErrCorrupt when that fails. io.EOF at Size. The slice is valid until the next
-	// call.
+	// verified against its chunk's hash; ErrCorrupt when that fails. io.EOF at Size and behind it. The slice is valid
+	// until the next call.
 	Block(ctx context.Context, off, want int64) ([]byte, error)
 	// Close lets go of the content.
 	Close() error
 }
 
 // Session stages content and commits names. What Known said yes to stays stored until the session is closed. Closing
-// without Commit leaves nothing behind that anybody sees. After Commit or an error of any method only Close is allowed,
-// but for Known and the staging methods, which may follow a Commit that succeeded.
+// without Commit leaves nothing behind that anybody sees. After an error of any method all of them but Close return one.
+// After a Commit that succeeded a session may go on, and commit again.
 type Session interface {
 	// Known fills places[i] for chunks[i]: where that chunk is stored, or the zero Place. It answers for what is
 	// committed and for what this session has staged in closed xorbs. A driver prefers the place that continues the run
@@ -81,8 +82,8 @@ type Session interface {
 	Known(ctx context.Context, chunks []xet.Hash, places []Place) error
 	// NewXorb begins a xorb. At most one is open at a time.
 	NewXorb(ctx context.Context) (Xorb, error)
-	// PutFile stages a file: its hash, size and terms, which refer to xorbs that are known or staged and closed.
-	// A file that is stored already is taken as it is stored.
+	// PutFile stages a file: its hash, size and terms, which refer to xorbs that are known or staged and closed, else it is
+	// an InvalidError. A file that is stored already is taken as it is stored.
 	PutFile(ctx context.Context, f xet.Reconstruction) error
 	// Commit makes the changes and all that they refer to durable and visible in one step, or returns an error and
 	// changes nothing. Each Change.If is evaluated in that step, against the state left by the changes before it; the
@@ -112,7 +113,8 @@ type Place struct {
 type Change struct {
 	Bucket, Key string
 	// New is what the key names from now on; its Bucket and Key are those of the change, and its file is staged in the
-	// session or stored already. Nil deletes the key; a missing key is deleted with success.
+	// session or stored already and of its Size, else it is an InvalidError. Nil deletes the key; a missing key is deleted
+	// with success.
 	New *Info
 	// If must hold of what the key names before the change.
 	If Condition

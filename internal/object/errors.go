@@ -48,7 +48,10 @@ type Error struct {
 }
 
 func (e *Error) Error() string {
-	if e.Key == "" {
+	switch {
+	case e.Bucket == "":
+		return fmt.Sprintf("%s: %v", e.Op, e.Err)
+	case e.Key == "":
 		return fmt.Sprintf("%s %s: %v", e.Op, e.Bucket, e.Err)
 	}
 	return fmt.Sprintf("%s %s/%q: %v", e.Op, e.Bucket, e.Key, e.Err)

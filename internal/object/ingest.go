@@ -50,7 +50,7 @@ func (b *batch) fill(r io.Reader) error {
 	for empty := 0; b.n < batchData; {
 		n, err := r.Read(b.buf[headroom+b.n : headroom+batchData])
 		b.n += n
-		if err == io.EOF { //nolint:errorlint // see above
+		if err == io.EOF {
 			b.final = true
 			return nil
 		}

@@ -23,35 +23,36 @@ func TestListTable(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	type options = object.ListOptions
 	tests := []struct {
 		name     string
-		opts     object.ListOptions
+		opts     options
 		objects  []string
 		prefixes []string
 		next     string
 	}{
-		{"all", object.ListOptions{}, keys, nil, ""},
+		{"all", options{}, keys, nil, ""},
 		{
 			"delimiter",
-			object.ListOptions{Delimiter: "/"},
+			options{Delimiter: "/"},
 			[]string{"a", "a0"},
 			[]string{"a/", "b/", "\u00e9/", "\U0010ffff/", "\U0010ffff\U0010ffff/"},
 			"",
 		},
-		{"the prefix is not a group of itself", object.ListOptions{Prefix: "a/", Delimiter: "/"}, []string{"a/", "a/b"}, []string{"a//", "a/c/"}, ""},
-		{"prefix without the delimiter", object.ListOptions{Prefix: "a", Delimiter: "/"}, []string{"a", "a0"}, []string{"a/"}, ""},
-		{"delimiter of two", object.ListOptions{Prefix: "a", Delimiter: "//"}, []string{"a", "a/", "a/b", "a/c/d", "a0"}, []string{"a//"}, ""},
-		{"delimiter at the end of the prefix", object.ListOptions{Prefix: "a/c", Delimiter: "c"}, []string{"a/c/d"}, nil, ""},
-		{"prefix that ends inside a character", object.ListOptions{Prefix: "\xc3", Delimiter: "/"}, nil, []string{"\u00e9/"}, ""},
-		{"after a group's first key", object.ListOptions{Delimiter: "/", StartAfter: "a/", Limit: 1}, nil, []string{"a/"}, "a0"},
-		{"after a group's last key", object.ListOptions{Delimiter: "/", StartAfter: "a/c/d", Limit: 1}, []string{"a0"}, nil, "b/x"},
-		{"after a group's name, which is a key", object.ListOptions{Delimiter: "/", StartAfter: "b/", Limit: 1}, nil, []string{"b/"}, "\u00e9/x"},
-		{"from a key on", object.ListOptions{Start: "a0", Limit: 2}, []string{"a0", "b/x"}, nil, "\u00e9/x"},
-		{"the last of all characters", object.ListOptions{Delimiter: "/", Start: "\U0010ffff"}, nil, []string{"\U0010ffff/", "\U0010ffff\U0010ffff/"}, ""},
-		{"behind the last of all characters", object.ListOptions{Prefix: "\U0010ffff", Delimiter: "\U0010ffff", Start: "\U0010ffff/y"}, nil, []string{"\U0010ffff\U0010ffff"}, ""},
-		{"page that ends with a group", object.ListOptions{Delimiter: "/", Limit: 2}, []string{"a"}, []string{"a/"}, "a0"},
-		{"page of just all", object.ListOptions{Delimiter: "/", Limit: 7}, []string{"a", "a0"}, []string{"a/", "b/", "\u00e9/", "\U0010ffff/", "\U0010ffff\U0010ffff/"}, ""},
-		{"behind the prefix", object.ListOptions{Prefix: "a", Start: "b"}, nil, nil, ""},
+		{"prefix that is a key", options{Prefix: "a/", Delimiter: "/"}, []string{"a/", "a/b"}, []string{"a//", "a/c/"}, ""},
+		{"prefix without the delimiter", options{Prefix: "a", Delimiter: "/"}, []string{"a", "a0"}, []string{"a/"}, ""},
+		{"delimiter of two", options{Prefix: "a", Delimiter: "//"}, []string{"a", "a/", "a/b", "a/c/d", "a0"}, []string{"a//"}, ""},
+		{"delimiter at the end of the prefix", options{Prefix: "a/c", Delimiter: "c"}, []string{"a/c/d"}, nil, ""},
+		{"prefix that ends inside a character", options{Prefix: "\xc3", Delimiter: "/"}, nil, []string{"\u00e9/"}, ""},
+		{"after a group's first key", options{Delimiter: "/", StartAfter: "a/", Limit: 1}, nil, []string{"a/"}, "a0"},
+		{"after a group's last key", options{Delimiter: "/", StartAfter: "a/c/d", Limit: 1}, []string{"a0"}, nil, "b/x"},
+		{"after a group's name, which is a key", options{Delimiter: "/", StartAfter: "b/", Limit: 1}, nil, []string{"b/"}, "\u00e9/x"},
+		{"from a key on", options{Start: "a0", Limit: 2}, []string{"a0", "b/x"}, nil, "\u00e9/x"},
+		{"last of characters", options{Delimiter: "/", Start: "\U0010ffff0"}, nil, []string{"\U0010ffff\U0010ffff/"}, ""},
+		{"group of the last of characters", options{Delimiter: "\U0010ffff", StartAfter: "b/x"}, []string{"\u00e9/x", "\u00e9/y"}, []string{"\U0010ffff"}, ""},
+		{"page that ends with a group", options{Delimiter: "/", Limit: 2}, []string{"a"}, []string{"a/"}, "a0"},
+		{"page of just all", options{Prefix: "a", Delimiter: "/", Limit: 3}, []string{"a", "a0"}, []string{"a/"}, ""},
+		{"behind the prefix", options{Prefix: "a", Start: "b"}, nil, nil, ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -9,6 +9,10 @@ import (
 	"hugbucket/internal/xet"
 )
 
+// schemeTrust is for how many chunks a choice of compression stands, as in the Xet reference: choosing costs as much as
+// hashing.
+const schemeTrust = 32
+
 // packer turns the chunks of one file into terms: chunks that are stored are referred to, new ones go into xorbs.
 type packer struct {
 	sess  Session
@@ -20,6 +24,9 @@ type packer struct {
 	xorb    Xorb                // the open one, or nil
 	inXorb  map[xet.Hash]uint32 // chunks of the open xorb: where
 	xorbLen uint32              // chunks in the open xorb
+
+	scheme xet.Scheme // of new chunks, for the next trust of them
+	trust  int
 
 	terms []xet.Term // a zero Xorb stands for the open one
 	rng   xet.RangeHash
@@ -160,11 +167,12 @@ func (p *packer) endTerm() {
 
 // store adds chunks i to j-1 to the open xorb. One that turns up twice among them is referred to the second time.
 func (p *packer) store(ctx context.Context, i, j int) error {
+	if p.trust <= 0 {
+		p.scheme, p.trust = xet.ChooseScheme(p.raws[i]), schemeTrust
+	}
+	p.trust -= j - i
 	p.records = resize(p.records, j-i)
-	parallel(j-i, func(k int) {
-		raw := p.raws[i+k]
-		p.records[k] = xet.AppendRecord(p.records[k][:0], raw, xet.ChooseScheme(raw))
-	})
+	parallel(j-i, func(k int) { p.records[k] = xet.AppendRecord(p.records[k][:0], p.raws[i+k], p.scheme) })
 	for k := i; k < j; k++ {
 		if k > i && p.refer(k) {
 			continue

@@ -2,7 +2,9 @@ package object
 
 import (
 	"context"
+	"errors"
 	"io"
+	"io/fs"
 	"time"
 
 	"hugbucket/internal/xet"
@@ -61,7 +63,7 @@ func (s *Store) Buckets(ctx context.Context, start string, limit int) ([]Bucket,
 
 // DeleteBucket deletes an empty bucket. Errors: ErrNoBucket, ErrBucketNotEmpty.
 func (s *Store) DeleteBucket(ctx context.Context, name string) error {
-	err := error(ErrNoBucket)
+	err := ErrNoBucket
 	if ValidBucket(name) == nil {
 		err = s.driver.DeleteBucket(ctx, name)
 	}
@@ -185,24 +187,50 @@ func (s *Store) copy(ctx context.Context, opts CopyOptions) (Info, error) {
 	if ValidBucket(opts.ToBucket) != nil {
 		return Info{}, ErrNoBucket
 	}
+	for {
+		info, err := s.copyOnce(ctx, opts)
+		if errors.Is(err, errCopyRaced) {
+			continue // somebody has put something new under the key: that is what is copied now
+		}
+		return info, err
+	}
+}
+
+// errCopyRaced says that an object changed between being read and being copied onto itself.
+var errCopyRaced = errors.New("the object changed while it was copied onto itself")
+
+func (s *Store) copyOnce(ctx context.Context, opts CopyOptions) (_ Info, err error) {
 	// The session begins before the source is read, so that its content cannot be collected before the commit.
 	sess, err := s.driver.Begin(ctx)
 	if err != nil {
 		return Info{}, err
 	}
+	defer func() { err = closeAfter(sess, err) }()
 	info, err := s.driver.Stat(ctx, opts.FromBucket, opts.FromKey)
 	if err == nil {
 		err = opts.FromIf.Check(&info)
 	}
 	if err != nil {
-		return Info{}, closeAfter(sess, wrap("copy from", opts.FromBucket, opts.FromKey, err))
+		return Info{}, wrap("copy from", opts.FromBucket, opts.FromKey, err)
+	}
+	cond := opts.If
+	onto := opts.FromBucket == opts.ToBucket && opts.FromKey == opts.ToKey
+	if onto {
+		if err := cond.Check(&info); err != nil {
+			return Info{}, err
+		}
+		// An upload that is acknowledged before this commit must not be undone by it.
+		cond = Condition{IfMatch: []string{info.ETag}}
 	}
 	info.Bucket, info.Key, info.ModTime = opts.ToBucket, opts.ToKey, s.modTime(opts.ModTime)
 	if opts.Attrs != nil {
 		info.Attrs = *opts.Attrs
 	}
-	err = sess.Commit(ctx, []Change{{Bucket: info.Bucket, Key: info.Key, New: &info, If: opts.If}})
-	return info, closeAfter(sess, err)
+	err = sess.Commit(ctx, []Change{{Bucket: info.Bucket, Key: info.Key, New: &info, If: cond}})
+	if onto && (errors.Is(err, ErrPrecondition) || errors.Is(err, fs.ErrNotExist)) {
+		err = errCopyRaced
+	}
+	return info, err
 }
 
 func (s *Store) modTime(t time.Time) time.Time {
