@@ -46,29 +46,27 @@ func rowSum(row []byte, salt string) uint32 {
 }
 
 // openRow checks version and checksum and returns what follows them.
-func openRow(row []byte, salt, what string) (*rowReader, error) {
-	if len(row) < 5 {
-		return nil, fmt.Errorf("%w: %s: row of %d bytes", object.ErrCorrupt, what, len(row))
+func openRow(row []byte, salt string) (rowReader, error) {
+	switch {
+	case len(row) < 5:
+		return rowReader{}, fmt.Errorf("%w: row of %d bytes", object.ErrCorrupt, len(row))
+	case row[0] != rowVersion:
+		return rowReader{}, fmt.Errorf("%w: row version %d", object.ErrCorrupt, row[0])
+	case binary.LittleEndian.Uint32(row[1:5]) != rowSum(row, salt):
+		return rowReader{}, fmt.Errorf("%w: row checksum", object.ErrCorrupt)
 	}
-	if row[0] != rowVersion {
-		return nil, fmt.Errorf("%w: %s: row version %d", object.ErrCorrupt, what, row[0])
-	}
-	if binary.LittleEndian.Uint32(row[1:5]) != rowSum(row, salt) {
-		return nil, fmt.Errorf("%w: %s: row checksum", object.ErrCorrupt, what)
-	}
-	return &rowReader{b: row[5:], what: what}, nil
+	return rowReader{b: row[5:]}, nil
 }
 
 // rowReader takes fields off the front of a row; the first error sticks.
 type rowReader struct {
-	b    []byte
-	what string
-	err  error
+	b   []byte
+	err error
 }
 
 func (r *rowReader) fail(field string) {
 	if r.err == nil {
-		r.err = fmt.Errorf("%w: %s: bad %s", object.ErrCorrupt, r.what, field)
+		r.err = fmt.Errorf("%w: bad %s", object.ErrCorrupt, field)
 	}
 }
 
@@ -145,8 +143,16 @@ func encodeInfo(info *object.Info) ([]byte, error) {
 }
 
 func decodeInfo(bucket, key string, row []byte) (object.Info, error) {
+	info, err := readInfo(bucket, key, row)
+	if err != nil {
+		return object.Info{}, fmt.Errorf("catalog.db: key %s/%q: %w", bucket, key, err)
+	}
+	return info, nil
+}
+
+func readInfo(bucket, key string, row []byte) (object.Info, error) {
 	info := object.Info{Bucket: bucket, Key: key}
-	r, err := openRow(row, key, fmt.Sprintf("catalog.db: key %s/%q", bucket, key))
+	r, err := openRow(row, key)
 	if err != nil {
 		return info, err
 	}
@@ -203,8 +209,16 @@ func encodeTerms(f *xet.Reconstruction) []byte {
 }
 
 func decodeTerms(file xet.Hash, row []byte) (xet.Reconstruction, error) {
+	f, err := readTerms(file, row)
+	if err != nil {
+		return xet.Reconstruction{}, fmt.Errorf("catalog.db: file %s: %w", file, err)
+	}
+	return f, nil
+}
+
+func readTerms(file xet.Hash, row []byte) (xet.Reconstruction, error) {
 	f := xet.Reconstruction{Hash: file}
-	r, err := openRow(row, string(file[:]), "catalog.db: file "+file.String())
+	r, err := openRow(row, string(file[:]))
 	if err != nil {
 		return f, err
 	}
