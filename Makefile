@@ -1,0 +1,77 @@
+# file-bucket. `make run` tries it out, `make check` is what a change must pass.
+
+GOLANGCI = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+# A tag if there is one, else what the changelog says is in the making.
+VERSION := $(shell git describe --tags --match 'v[0-9]*' --dirty 2>/dev/null | sed 's/^v//')
+ifeq ($(VERSION),)
+VERSION := $(shell sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)
+endif
+
+GOBUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X hugbucket/internal/daemon.version=$(VERSION)"
+
+FUZZTIME = 30s
+BENCH    = .
+
+# Of `make run`: where it keeps its files, and what a new configuration gets instead of the defaults.
+VAR     = var
+HOST    =
+PORT    =
+S3_PORT =
+# A configuration that is there keeps its host, unless somebody asks for another: then init says so.
+RUN_HOST = $(or $(HOST),$(if $(wildcard $(VAR)/config.json),,127.0.0.1))
+
+.PHONY: build run test test-clients check race fuzz lint fmt bench clean
+
+build:
+	@mkdir -p bin
+	$(GOBUILD) -o bin/ ./cmd/...
+
+# Who tries out the doors has cloud credentials in the environment more often than not: they are not for these doors.
+run: export AWS_ACCESS_KEY_ID =
+run: export AWS_SECRET_ACCESS_KEY =
+run: export HF_TOKEN =
+run: export FTP_USERNAME =
+run: export FTP_PASSWORD =
+run: build
+	@bin/file-bucketctl init --config $(VAR)/config.json --var $(VAR) $(addprefix --host ,$(RUN_HOST)) \
+		$(addprefix --port ,$(PORT)) $(addprefix --s3-port ,$(S3_PORT))
+	@bin/file-bucketctl run --config $(VAR)/config.json
+
+test:
+	go test ./...
+
+# Needs curl, aws and python3.
+test-clients: build
+	debian/tests/push-and-read-back bin
+
+check:
+	$(GOLANGCI) fmt --diff ./...
+	$(GOLANGCI) run ./...
+	go vet ./...
+	go mod tidy -diff
+	$(MAKE) race
+
+race:
+	go test -race -shuffle=on ./...
+
+# go test fuzzes one target of one package at a time.
+fuzz:
+	@set -e; for file in $$(grep -rlE '^func Fuzz' --include='*_test.go' .); do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' "$$file"); do \
+			echo "$$(dirname "$$file") $$target"; \
+			go test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) "$$(dirname "$$file")"; \
+		done; \
+	done
+
+lint:
+	$(GOLANGCI) run ./...
+
+fmt:
+	$(GOLANGCI) fmt ./...
+
+bench:
+	go test -run='^$$' -bench='$(BENCH)' -benchmem ./...
+
+clean:
+	rm -rf bin dist

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"hugbucket/internal/config"
+)
+
+// guide is how to use the doors of this machine. Its JSON is what scripts get.
+type guide struct {
+	Buckets []guideBucket `json:"buckets"`
+	S3      guideS3       `json:"s3"`
+	Store   string        `json:"store"`
+}
+
+// guideBucket is one push bucket.
+type guideBucket struct {
+	Name   string   `json:"name,omitempty"` // empty for a bare token
+	Tokens []string `json:"tokens"`         // empty when only a digest is known
+	// URLs to push to, one for each token.
+	PushURLs []string `json:"push_urls"`
+	// Dir is where a bare token's plain files lie.
+	Dir string `json:"dir,omitempty"`
+	// S3URL is where the objects of a bucket with a name are read.
+	S3URL string `json:"s3_url,omitempty"`
+}
+
+// guideS3 is the S3 door. Without an access key it is open to everybody.
+type guideS3 struct {
+	Endpoint  string `json:"endpoint"`
+	Region    string `json:"region"`
+	AccessKey string `json:"access_key"`
+	SecretKey string `json:"secret_key"`
+}
+
+// newGuide describes a configuration. host may be empty.
+func newGuide(cfg *config.Config, host string) guide {
+	scheme := "http"
+	if cfg.TLS.Cert != "" {
+		scheme = "https"
+	}
+	url := func(listen string, port int) string {
+		h := host
+		if h == "" {
+			h = reachable(listen, net.InterfaceAddrs)
+		}
+		return scheme + "://" + net.JoinHostPort(h, strconv.Itoa(port))
+	}
+	g := guide{
+		Buckets: []guideBucket{},
+		S3: guideS3{
+			Endpoint: url(cfg.S3.Host, cfg.S3.Port), Region: cfg.S3.Region,
+			AccessKey: cfg.S3.AccessKey, SecretKey: cfg.S3.SecretKey,
+		},
+		Store: cfg.Storage.Path,
+	}
+	if g.S3.AccessKey == "" && len(cfg.S3.Keys) > 0 {
+		g.S3.AccessKey, g.S3.SecretKey = cfg.S3.Keys[0].AccessKey, cfg.S3.Keys[0].SecretKey
+	}
+	pushURL := url(cfg.Host, cfg.Port)
+	for _, b := range cfg.Buckets {
+		gb := guideBucket{Name: b.Name, Tokens: []string{}, PushURLs: []string{}}
+		if b.Token != "" {
+			gb.Tokens = append(gb.Tokens, b.Token)
+		}
+		gb.Tokens = append(gb.Tokens, b.Tokens...)
+		for _, t := range gb.Tokens {
+			gb.PushURLs = append(gb.PushURLs, pushURL+"/"+t)
+		}
+		if b.Name == "" {
+			gb.Dir = filepath.Join(cfg.Home, b.Token)
+		} else {
+			gb.S3URL = g.S3.Endpoint + "/" + b.Name
+		}
+		if len(gb.PushURLs) == 0 {
+			gb.PushURLs = append(gb.PushURLs, pushURL+"/TOKEN")
+		}
+		g.Buckets = append(g.Buckets, gb)
+	}
+	return g
+}
+
+// print writes lines that a shell takes as they are.
+func (g guide) print(w io.Writer, file string) error {
+	var b strings.Builder
+	signed := g.S3.AccessKey != ""
+	sign, aws := "", "aws --no-sign-request --endpoint-url "+g.S3.Endpoint
+	if signed {
+		// curl before 8 does not send the header by itself, and S3 asks for it.
+		sign = fmt.Sprintf("--aws-sigv4 aws:amz:%s:s3 -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD' --user %s ", g.S3.Region, quote(g.S3.AccessKey+":"+g.S3.SecretKey))
+		aws = "aws --endpoint-url " + g.S3.Endpoint
+	}
+	named := ""
+	for _, bucket := range g.Buckets {
+		if bucket.Name == "" {
+			fmt.Fprintf(&b, "Token %s, plain files in %s\n", bucket.Tokens[0], bucket.Dir)
+		} else {
+			fmt.Fprintf(&b, "Bucket %s\n", bucket.Name)
+			named = bucket.Name
+		}
+		if len(bucket.Tokens) == 0 {
+			fmt.Fprint(&b, "  only a digest of the token is known: put the token itself in place of TOKEN\n")
+		}
+		for _, url := range bucket.PushURLs {
+			fmt.Fprintf(&b, "  push:      curl -f -F file=@%s %s\n", quote(file), url)
+		}
+		if bucket.Name != "" {
+			fmt.Fprintf(&b, "  read back: curl -f %s-o %s %s/%s\n", sign, quote("copy-of-"+file), bucket.S3URL, quote(file))
+		}
+		b.WriteByte('\n')
+	}
+	fmt.Fprintf(&b, "S3 at %s, region %s", g.S3.Endpoint, g.S3.Region)
+	if signed {
+		fmt.Fprintf(&b, "\n  export AWS_ACCESS_KEY_ID=%s\n  export AWS_SECRET_ACCESS_KEY=%s\n  export AWS_DEFAULT_REGION=%s\n",
+			quote(g.S3.AccessKey), quote(g.S3.SecretKey), g.S3.Region)
+	} else {
+		b.WriteString(", open to everybody\n")
+	}
+	fmt.Fprintf(&b, "  %s s3 ls\n", aws)
+	if named != "" {
+		fmt.Fprintf(&b, "  %s s3 ls s3://%s/\n  %s s3 cp s3://%s/%s %s\n", aws, named, aws, named, quote(file), quote("copy-of-"+file))
+	}
+	fmt.Fprintf(&b, "\nThe store is in %s\n", g.Store)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// quote quotes a word for the shell if it needs to be.
+func quote(word string) string {
+	safe := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_-./:@%+,", r)
+	}
+	if word != "" && strings.IndexFunc(word, func(r rune) bool { return !safe(r) }) < 0 {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
+// reachable returns the host under which a client finds what listens on an
+// address: the address itself, or one of this machine in the LAN when it is
+// every address.
+func reachable(listen string, addrs func() ([]net.Addr, error)) string {
+	ip, err := netip.ParseAddr(listen)
+	if listen != "" && (err != nil || !ip.IsUnspecified()) {
+		return listen
+	}
+	list, err := addrs()
+	if err != nil {
+		return "127.0.0.1"
+	}
+	for _, a := range list {
+		p, err := netip.ParsePrefix(a.String())
+		if err == nil && p.Addr().Is4() && p.Addr().IsGlobalUnicast() {
+			return p.Addr().String()
+		}
+	}
+	return "127.0.0.1"
+}

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"mime/multipart"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"hugbucket/internal/daemon"
+)
+
+// logLines yields the daemon's log until it ends.
+type logLines struct {
+	t    *testing.T
+	scan *bufio.Scanner
+}
+
+// next waits for the line with a message.
+func (l logLines) next(message string) map[string]any {
+	l.t.Helper()
+	for l.scan.Scan() {
+		var fields map[string]any
+		if err := json.Unmarshal(l.scan.Bytes(), &fields); err != nil {
+			l.t.Fatalf("%s: %v", l.scan.Bytes(), err)
+		}
+		if fields["message"] == message {
+			return fields
+		}
+	}
+	l.t.Fatalf("no line %q", message)
+	return nil
+}
+
+// post pushes a file and returns the status.
+func post(t *testing.T, url, name, content string) int {
+	t.Helper()
+	var body bytes.Buffer
+	form := multipart.NewWriter(&body)
+	part, err := form.CreateFormFile("file", name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.WriteString(part, content) // into memory
+	if err := form.Close(); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.Post(url, form.FormDataContentType(), &body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close() //nolint:errcheck // a test's
+	return resp.StatusCode
+}
+
+func writeConfig(t *testing.T, path, dir, buckets string) {
+	t.Helper()
+	text := fmt.Sprintf(`{"host": "127.0.0.1", "port": 0, "home": %q, "storage": {"path": %q},
+%s}`, filepath.Join(dir, "files"), filepath.Join(dir, "store"), buckets)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestPushAndReload(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "config.json")
+	writeConfig(t, path, dir, `"buckets": ["bare-token", {"name": "db01", "token": "token-one"}]`)
+	logs, stderr := io.Pipe()
+	log := logLines{t, bufio.NewScanner(logs)}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- run(ctx, []string{"--config", path}, io.Discard, stderr)
+		stderr.Close() //nolint:errcheck // a pipe
+	}()
+	url := fmt.Sprintf("http://%s/", log.next("serving")["address"])
+	statuses := make(chan int, 1)
+	send := func(token, name string, want int) {
+		t.Helper()
+		go func() { statuses <- post(t, url+token, name, "content") }()
+		log.scan.Scan() // the line of the request, or it would block
+		if got := <-statuses; got != want {
+			t.Errorf("%s: status %d, want %d", token, got, want)
+		}
+	}
+	send("token-one", "a.tar", http.StatusOK)
+	send("token-one", "a.tar", http.StatusMethodNotAllowed)
+	send("bare-token", "plain.tar", http.StatusOK)
+	send("token-two", "a.tar", http.StatusForbidden)
+	if got, err := os.ReadFile(filepath.Join(dir, "files", "bare-token", "plain.tar")); err != nil || string(got) != "content" {
+		t.Errorf("plain file: %q, %v", got, err)
+	}
+
+	reload := func() {
+		t.Helper()
+		if err := syscall.Kill(os.Getpid(), syscall.SIGUSR2); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// The home is not reloaded: it stays where it was.
+	writeConfig(t, path, filepath.Join(dir, "elsewhere"), `"buckets": ["bare-token", {"name": "db02", "token": "token-two"}]`)
+	reload()
+	log.next("bucket list replaced")
+	send("token-one", "b.tar", http.StatusForbidden)
+	send("token-two", "b.tar", http.StatusOK)
+	send("bare-token", "b.tar", http.StatusOK)
+	if _, err := os.Stat(filepath.Join(dir, "files", "bare-token", "b.tar")); err != nil {
+		t.Error(err)
+	}
+
+	writeConfig(t, path, dir, `"buckets": [{"name": "db03", "tokne": "token-three"}]`)
+	reload()
+	got := log.next("not reloaded, the old configuration is kept")
+	if want := path + `:2: buckets[0].tokne: unknown key (did you mean "token"?)`; got["error"] != want {
+		t.Errorf("got %v, want %s", got["error"], want)
+	}
+	send("token-two", "c.tar", http.StatusOK)
+
+	go func() {
+		for log.scan.Scan() {
+			continue // drained, or the daemon would block
+		}
+	}()
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestHooksAreNotIgnored(t *testing.T) {
+	dir := t.TempDir()
+	if got := hooksIn(dir); len(got) != 0 {
+		t.Errorf("got %v", got)
+	}
+	hook := filepath.Join(dir, "pre-push.sh")
+	if err := os.WriteFile(hook, nil, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if got := hooksIn(dir); len(got) != 1 || got[0] != hook {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "config.json")
+	writeConfig(t, path, dir, `"buckets": [{"name": "db01", "token": "token-one"}, {"name": "db02", "tokens": ["token-two", "token-three"], "max_size": "1KiB"}]`)
+	var out strings.Builder
+	if err := run(t.Context(), []string{"--check", "--config", path}, &out, io.Discard); err != nil || out.String() != path+": ok\n" {
+		t.Errorf("got %q, %v", &out, err)
+	}
+	cfg, err := daemon.LoadConfig(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := pushConfig(cfg).Buckets[1]
+	if b.Name != "db02" || b.MaxSize != 1024 || len(b.Tokens) != 2 {
+		t.Errorf("got %+v", b)
+	}
+}

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"hugbucket/internal/daemon"
+)
+
+func do(t *testing.T, method, url, body string) (status int, content string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close() //nolint:errcheck // a test's
+	got, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(got)
+}
+
+// serve runs the daemon and returns its address, a channel of its log and
+// what stops it.
+func serve(t *testing.T, path string) (url string, lines <-chan map[string]any, stop func()) {
+	t.Helper()
+	logs, stderr := io.Pipe()
+	all := make(chan map[string]any, 256)
+	go func() {
+		defer close(all)
+		for s := bufio.NewScanner(logs); s.Scan(); {
+			var fields map[string]any
+			if err := json.Unmarshal(s.Bytes(), &fields); err == nil {
+				all <- fields
+			}
+		}
+	}()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- run(ctx, []string{"--config", path}, io.Discard, stderr)
+		stderr.Close() //nolint:errcheck // a pipe
+	}()
+	kept := make(chan map[string]any, 256)
+	for fields := range all {
+		kept <- fields
+		if fields["message"] == "serving" {
+			url = fmt.Sprintf("http://%s", fields["address"])
+			break
+		}
+	}
+	if url == "" {
+		t.Fatal(<-ended)
+	}
+	close(kept)
+	return url, kept, func() {
+		t.Helper()
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// An object put into one process is there in the next.
+func TestAnonymous(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "config.json")
+	text := fmt.Sprintf(`{"storage": {"path": %q}, "s3": {"host": "127.0.0.1", "port": 0}}`, filepath.Join(dir, "store"))
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	url, lines, stop := serve(t, path)
+	if status, body := do(t, "PUT", url+"/backup", ""); status != http.StatusOK {
+		t.Fatalf("make bucket: %d %s", status, body)
+	}
+	if status, body := do(t, "PUT", url+"/backup/a", "content"); status != http.StatusOK {
+		t.Fatalf("put: %d %s", status, body)
+	}
+	stop()
+	warned := false
+	for fields := range lines {
+		warned = warned || fields["level"] == "warn" && strings.Contains(fmt.Sprint(fields["message"]), "everybody may read")
+	}
+	if !warned {
+		t.Error("no warning about a door that is open to everybody")
+	}
+	url, _, stop = serve(t, path)
+	if status, body := do(t, "GET", url+"/backup/a", ""); status != http.StatusOK || body != "content" {
+		t.Errorf("get: %d %s", status, body)
+	}
+	stop()
+}
+
+func TestCheck(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config.json")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := func() (string, error) {
+		var out strings.Builder
+		err := run(t.Context(), []string{"--check", "--config", path}, &out, io.Discard)
+		return out.String(), err
+	}
+	write(`{"s3": {"access_key": "AK", "secret_key": "SK", "strict_region": true,
+"keys": [{"access_key": "AK2", "secret_key": "SK2", "owner": "o", "buckets": ["db01"], "prefix": "p/", "mode": "create"}]}}`)
+	if out, err := check(); err != nil || out != path+": ok\n" {
+		t.Errorf("got %q, %v", out, err)
+	}
+	cfg, err := daemon.LoadConfig(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := s3Config(cfg)
+	if len(got.Keys) != 2 || got.Keys[0].AccessKey != "AK" || !got.StrictRegion || got.Region != "us-east-1" {
+		t.Errorf("got %+v", got)
+	}
+	if k := got.Keys[1]; k.Owner != "o" || k.Buckets[0] != "db01" || k.Prefix != "p/" || k.Mode != "create" || k.SecretKey != "SK2" {
+		t.Errorf("got %+v", k)
+	}
+	write(`{"s3": {"keys": [{"access_key": "a", "secret_key": "b", "prefix": "` + strings.Repeat("x", 2000) + `"}]}}`)
+	if _, err := check(); daemon.Report(io.Discard, name, err) != 78 || !strings.HasPrefix(err.Error(), path+": s3: keys[0]: prefix") {
+		t.Errorf("got %v", err)
+	}
+}

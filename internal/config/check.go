@@ -1,0 +1,287 @@
+package config
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// checker collects the rules that a configuration breaks.
+type checker struct {
+	cfg  *Config
+	errs []*Error
+}
+
+func (c *checker) fail(key, format string, args ...any) {
+	c.errs = append(c.errs, c.cfg.Problem(key, format, args...))
+}
+
+// has says whether the file itself has the key.
+func (c *checker) has(key string) bool {
+	_, ok := c.cfg.lines[key]
+	return ok
+}
+
+func (c *checker) oneOf(key, value string, allowed ...string) {
+	if !slices.Contains(allowed, value) {
+		c.fail(key, "must be %s, not %q", strings.Join(quoted(allowed), " or "), value)
+	}
+}
+
+// bothOrNeither checks a pair of values and names both when one is missing.
+func (c *checker) bothOrNeither(key, value, otherKey, other string) {
+	switch {
+	case value != "" && other == "":
+		c.fail(key, "is set but %s is not; set both or neither", otherKey)
+	case value == "" && other != "":
+		c.fail(otherKey, "is set but %s is not; set both or neither", key)
+	}
+}
+
+func checkRules(cfg *Config) []*Error {
+	c := &checker{cfg: cfg}
+	c.addresses()
+	c.storage()
+	c.buckets()
+	c.s3()
+	c.ftp()
+	c.hub()
+	c.bothOrNeither("tls.cert", cfg.TLS.Cert, "tls.key", cfg.TLS.Key)
+	c.oneOf("hooks.failure", cfg.Hooks.Failure, "deny", "allow")
+	c.oneOf("log.level", cfg.Log.Level, "debug", "info", "warn", "error")
+	if cfg.Home == "" {
+		c.fail("home", "must not be empty")
+	}
+	if cfg.Hooks.Dir == "" {
+		c.fail("hooks.dir", "must not be empty")
+	}
+	return c.errs
+}
+
+// hostName is what a host may look like that is not an address.
+var hostName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$`)
+
+func validHost(host string) bool {
+	if host == "" || hostName.MatchString(host) {
+		return true
+	}
+	_, err := netip.ParseAddr(host)
+	return err == nil
+}
+
+// addresses checks that each door has a host and a port of its own.
+func (c *checker) addresses() {
+	type address struct {
+		section, host string
+		port          int
+	}
+	cfg := c.cfg
+	list := []address{
+		{"", cfg.Host, cfg.Port},
+		{"s3", cfg.S3.Host, cfg.S3.Port},
+		{"ftp", cfg.FTP.Host, cfg.FTP.Port},
+		{"hub", cfg.Hub.Host, cfg.Hub.Port},
+		{"metrics", cfg.Metrics.Host, cfg.Metrics.Port},
+	}
+	anywhere := func(host string) bool { return host == "" || host == "0.0.0.0" || host == "::" }
+	for i, a := range list {
+		if !validHost(a.host) {
+			c.fail(join(a.section, "host"), "%q is neither an address nor a host name", a.host)
+		}
+		if a.port < 0 || a.port > 65535 {
+			c.fail(join(a.section, "port"), "must be 0 to 65535, not %d", a.port)
+		}
+		// A default does not count: an old file with a port that another door has now must stay valid.
+		for _, b := range list[:i] {
+			if !c.has(join(a.section, "port")) || !c.has(join(b.section, "port")) {
+				continue
+			}
+			if a.port == b.port && a.port != 0 && (a.host == b.host || anywhere(a.host) || anywhere(b.host)) {
+				c.fail(join(a.section, "port"), "%d is also %s", a.port, join(b.section, "port"))
+			}
+		}
+	}
+}
+
+func (c *checker) storage() {
+	s := c.cfg.Storage
+	c.oneOf("storage.driver", s.Driver, "disk", "hub")
+	if s.Driver != "hub" {
+		for _, name := range []string{"endpoint", "namespace", "token", "token_file", "public"} {
+			if key := "storage." + name; c.has(key) {
+				c.fail(key, "is for the driver \"hub\" only")
+			}
+		}
+		return
+	}
+	c.url("storage.endpoint", s.Endpoint)
+}
+
+func (c *checker) url(key, text string) {
+	if u, err := url.Parse(text); err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		c.fail(key, "%q is not an http or https URL", text)
+	}
+}
+
+var (
+	pushToken = regexp.MustCompile(`^[A-Za-z0-9_-]{8,128}$`)
+	hexDigest = regexp.MustCompile(`^[0-9a-f]{64}$`)
+	// What a credential in a signature may hold: printable ASCII but for the characters that end it there.
+	accessKey = regexp.MustCompile(`^[!-+\-.0-<>-~]+$`)
+	region    = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
+)
+
+// buckets checks the push buckets. A token is never part of an error.
+func (c *checker) buckets() {
+	names := make(map[string]string) // name to the key that has it
+	tokens := make(map[string]string)
+	for i := range c.cfg.Buckets {
+		b, key := &c.cfg.Buckets[i], Index("buckets", i)
+		if c.has(key+".name") && b.Name == "" {
+			c.fail(key+".name", "must not be empty")
+		}
+		if first, ok := names[b.Name]; ok && b.Name != "" {
+			c.fail(key+".name", "%q is also %s", b.Name, first)
+		}
+		names[b.Name] = key + ".name"
+		for _, t := range c.bucketTokens(b, key) {
+			if first, ok := tokens[t.digest]; ok {
+				c.fail(t.key, "is the same token as %s", first)
+				continue
+			}
+			tokens[t.digest] = t.key
+		}
+	}
+}
+
+// keyedToken is a token by its SHA-256 and the key that has it.
+type keyedToken struct{ key, digest string }
+
+// bucketTokens checks a bucket's tokens and returns them.
+func (c *checker) bucketTokens(b *Bucket, key string) []keyedToken {
+	var given []string
+	for _, name := range []string{"token", "token_file", "token_sha256", "tokens"} {
+		if c.has(key + "." + name) {
+			given = append(given, name)
+		}
+	}
+	switch {
+	case b.bare:
+		return c.tokenDigest(key, b.Token)
+	case !c.has(key + ".name"):
+		c.fail(key, "has no name; a token without a name is written as a string")
+		return nil
+	case len(given) != 1:
+		c.fail(key, "must have exactly one of token, token_file, token_sha256 and tokens")
+		return nil
+	}
+	key += "." + given[0]
+	switch given[0] {
+	case "token_sha256":
+		b.TokenSHA256 = strings.ToLower(b.TokenSHA256)
+		if !hexDigest.MatchString(b.TokenSHA256) {
+			c.fail(key, "must be the 64 hex digits of a SHA-256")
+			return nil
+		}
+		return []keyedToken{{key, b.TokenSHA256}}
+	case "tokens":
+		if len(b.Tokens) == 0 {
+			c.fail(key, "must not be empty")
+		}
+		var list []keyedToken
+		for i, t := range b.Tokens {
+			list = append(list, c.tokenDigest(Index(key, i), t)...)
+		}
+		return list
+	default:
+		return c.tokenDigest(key, b.Token)
+	}
+}
+
+func (c *checker) tokenDigest(key, token string) []keyedToken {
+	if !pushToken.MatchString(token) {
+		c.fail(key, "must be 8 to 128 of A-Z, a-z, 0-9, \"_\" and \"-\"")
+		return nil
+	}
+	sum := sha256.Sum256([]byte(token))
+	return []keyedToken{{key, hex.EncodeToString(sum[:])}}
+}
+
+func (c *checker) s3() {
+	s := c.cfg.S3
+	if !region.MatchString(s.Region) {
+		c.fail("s3.region", "must be letters, digits, \".\", \"_\" and \"-\"")
+	}
+	c.bothOrNeither("s3.access_key", s.AccessKey, "s3.secret_key", s.SecretKey)
+	c.accessKey("s3.access_key", s.AccessKey)
+	seen := map[string]string{}
+	if s.AccessKey != "" {
+		seen[s.AccessKey] = "s3.access_key"
+	}
+	for i, k := range s.Keys {
+		key := Index("s3.keys", i)
+		if k.AccessKey == "" || k.SecretKey == "" {
+			c.fail(key, "must have an access_key and a secret_key")
+		}
+		if first, ok := seen[k.AccessKey]; ok && k.AccessKey != "" {
+			c.fail(key+".access_key", "is also %s", first)
+		}
+		c.accessKey(key+".access_key", k.AccessKey)
+		seen[k.AccessKey] = key + ".access_key"
+		if k.Mode != "" {
+			c.oneOf(key+".mode", k.Mode, "read", "write", "create")
+		}
+		if c.has(key+".buckets") && len(k.Buckets) == 0 {
+			c.fail(key+".buckets", "must not be empty; leave it out for all buckets")
+		}
+	}
+}
+
+func (c *checker) accessKey(key, value string) {
+	if value != "" && !accessKey.MatchString(value) {
+		c.fail(key, "must be printable ASCII without spaces, \"/\", \",\" and \"=\"")
+	}
+}
+
+func (c *checker) ftp() {
+	f := c.cfg.FTP
+	c.bothOrNeither("ftp.username", f.Username, "ftp.password", f.Password)
+	if f.PublicHost != "" {
+		if addr, err := netip.ParseAddr(f.PublicHost); err != nil || !addr.Is4() {
+			c.fail("ftp.public_host", "%q is not an IPv4 address", f.PublicHost)
+		}
+	}
+}
+
+func (c *checker) hub() {
+	h := c.cfg.Hub
+	if h.PublicURL != "" {
+		c.url("hub.public_url", h.PublicURL)
+	}
+	if h.Namespace == "" {
+		c.fail("hub.namespace", "must not be empty")
+	}
+	for i, t := range h.Tokens {
+		key := Index("hub.tokens", i)
+		if t.Token == "" {
+			c.fail(key+".token", "must not be empty")
+		}
+		c.oneOf(key+".role", t.Role, "read", "write")
+	}
+}
+
+// Index appends an index to a key.
+func Index(key string, i int) string { return fmt.Sprintf("%s[%d]", key, i) }
+
+func quoted(words []string) []string {
+	list := make([]string, len(words))
+	for i, w := range words {
+		list[i] = fmt.Sprintf("%q", w)
+	}
+	return list
+}

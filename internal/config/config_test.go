@@ -1,0 +1,203 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+// clearSecrets keeps the environment of whoever runs the tests out of them.
+func clearSecrets(t *testing.T) {
+	t.Helper()
+	for _, name := range []string{
+		"CREDENTIALS_DIRECTORY", "HF_TOKEN", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "FTP_USERNAME", "FTP_PASSWORD",
+	} {
+		t.Setenv(name, "")
+	}
+}
+
+func mustParse(t *testing.T, text string) *Config {
+	t.Helper()
+	cfg, err := parse("config.json", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+func TestDefaults(t *testing.T) {
+	clearSecrets(t)
+	cfg := mustParse(t, "{}")
+	want := Default()
+	want.Storage.Path = "/var/lib/file-bucket/store"
+	want.file, want.lines = cfg.file, cfg.lines
+	if !reflect.DeepEqual(cfg, want) {
+		t.Errorf("got %+v, want %+v", cfg, want)
+	}
+}
+
+func TestFourKeys(t *testing.T) {
+	clearSecrets(t)
+	// The ports of the other doors were nobody's when such a file was written.
+	cfg := mustParse(t, `{
+ "buckets": ["3547264155b541de5cb6a7eae0431a14", "9c7c64cfac3b922aacd4ba68cb631e82"],
+ "port": 9000,
+ "home": "/srv/files",
+ "host": "0.0.0.0"
+}`)
+	if len(cfg.Buckets) != 2 || cfg.Buckets[1].Token != "9c7c64cfac3b922aacd4ba68cb631e82" || cfg.Buckets[1].Name != "" {
+		t.Errorf("buckets: %+v", cfg.Buckets)
+	}
+	if cfg.Port != 9000 || cfg.Home != "/srv/files" || cfg.Host != "0.0.0.0" {
+		t.Errorf("got %s %d %s", cfg.Host, cfg.Port, cfg.Home)
+	}
+}
+
+func TestLoadWholeShape(t *testing.T) {
+	clearSecrets(t)
+	cfg, err := Load("testdata/full.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := cfg.Buckets[1]
+	if b.Name != "db01" || b.MaxSize != 100<<30 || !b.Overwrite {
+		t.Errorf("bucket: %+v", b)
+	}
+	if got := cfg.Buckets[2].TokenSHA256; got != strings.Repeat("ab", 32) {
+		t.Errorf("token_sha256 %s is not lower case", got)
+	}
+	if len(cfg.Buckets[3].Tokens) != 2 {
+		t.Errorf("tokens: %+v", cfg.Buckets[3])
+	}
+	if k := cfg.S3.Keys[0]; k.Mode != "create" || k.Buckets[0] != "db01" || k.SecretKey != "secret-one" {
+		t.Errorf("key: %+v", k)
+	}
+	if cfg.FTP.PassivePorts != (PortRange{30000, 30099}) {
+		t.Errorf("passive ports: %+v", cfg.FTP.PassivePorts)
+	}
+	if time.Duration(cfg.S3.UploadExpiry) != 7*24*time.Hour {
+		t.Errorf("upload expiry: %v", cfg.S3.UploadExpiry)
+	}
+	if cfg.Metrics.Port != 0 {
+		t.Errorf("metrics port: %d", cfg.Metrics.Port)
+	}
+}
+
+func TestLoadMissing(t *testing.T) {
+	if _, err := Load(filepath.Join(t.TempDir(), "none.json")); !os.IsNotExist(unwrapAll(err)) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestLoadTooLarge(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config.json")
+	if err := os.WriteFile(path, make([]byte, maxFile+1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(path); err == nil || !strings.Contains(err.Error(), "is larger than 8388608 bytes") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func unwrapAll(err error) error {
+	for {
+		u, ok := err.(interface{ Unwrap() error })
+		if !ok {
+			return err
+		}
+		err = u.Unwrap()
+	}
+}
+
+func TestProblem(t *testing.T) {
+	clearSecrets(t)
+	cfg := mustParse(t, "{\n\"s3\": {\n\"port\": 1}}")
+	for key, want := range map[string]string{
+		"s3.port":   "config.json:3: s3.port: no 7",
+		"s3.keys":   "config.json:2: s3.keys: no 7",
+		"s3.a[0].b": "config.json:2: s3.a[0].b: no 7",
+		"port":      "config.json:1: port: no 7",
+	} {
+		if got := cfg.Problem(key, "no %d", 7).Error(); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
+func TestSecretOrder(t *testing.T) {
+	clearSecrets(t)
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	file := write("file", "from-file\n")
+	value := `"access_key": "AK", "secret_key": "from-value"`
+	both := value + `, "secret_key_file": "` + file + `"`
+	check := func(s3, want string) {
+		t.Helper()
+		if got := mustParse(t, `{"s3": {`+s3+`}}`).S3.SecretKey; got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	check(value, "from-value")
+	check(both, "from-file")
+	t.Setenv("CREDENTIALS_DIRECTORY", filepath.Join(dir, "none"))
+	check(both, "from-file")
+	write("s3-secret-key", "from-credential\n")
+	t.Setenv("CREDENTIALS_DIRECTORY", dir)
+	check(both, "from-credential")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "from-environment")
+	check(both, "from-environment")
+
+	t.Setenv("AWS_ACCESS_KEY_ID", "AK2")
+	t.Setenv("FTP_USERNAME", "user")
+	t.Setenv("FTP_PASSWORD", "password")
+	cfg := mustParse(t, "{}")
+	if cfg.S3.AccessKey != "AK2" || cfg.FTP.Username != "user" || cfg.FTP.Password != "password" {
+		t.Errorf("got %+v %+v", cfg.S3, cfg.FTP)
+	}
+	// The local store needs no token, and one in the environment is not the file's fault.
+	t.Setenv("HF_TOKEN", "hf_x")
+	if cfg := mustParse(t, "{}"); cfg.Storage.Token != "" {
+		t.Errorf("token %s", cfg.Storage.Token)
+	}
+}
+
+func TestSecretErrors(t *testing.T) {
+	clearSecrets(t)
+	dir := t.TempDir()
+	empty := filepath.Join(dir, "empty")
+	if err := os.WriteFile(empty, []byte("\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := parse("config.json", []byte("{\"ftp\": {\"username\": \"u\",\n\"password_file\": \""+empty+"\"}}"))
+	if want := "config.json:2: ftp.password_file: " + empty + " is empty"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	_, err = parse("config.json", []byte("{\"ftp\": {\"username\": \"u\",\n\"password_file\": \"/none/x\"}}"))
+	want := "config.json:2: ftp.password_file: open /none/x: no such file or directory"
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "ftp-password"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("CREDENTIALS_DIRECTORY", dir)
+	if _, err = parse("config.json", []byte("{}")); err == nil || !strings.Contains(err.Error(), "systemd credential") {
+		t.Errorf("got %v", err)
+	}
+	t.Setenv("CREDENTIALS_DIRECTORY", "")
+	t.Setenv("AWS_ACCESS_KEY_ID", "AK")
+	_, err = parse("config.json", []byte("{}"))
+	want = "config.json:1: s3.access_key: is set but s3.secret_key is not; set both or neither"
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}

@@ -1,0 +1,118 @@
+package config
+
+import (
+	"testing"
+)
+
+// What somebody with a broken file reads, to the letter.
+func TestErrors(t *testing.T) {
+	clearSecrets(t)
+	const token = "3547264155b541de5cb6a7eae0431a14"
+	for name, c := range map[string]struct{ text, want string }{
+		"empty":         {"", "config.json:1: unexpected end of JSON input"},
+		"cut":           {"{\n\"port\": 1", "config.json:2: unexpected end of JSON input"},
+		"syntax":        {"{\n\n\"port\": 1,\n}", "config.json:4: invalid character '}' looking for beginning of object key string"},
+		"trailing":      {"{}\n{}", "config.json:2: invalid character '{' after top-level value"},
+		"line in text":  {"{\"home\": \"a\nb\"}", `config.json:1: invalid character '\n' in string literal`},
+		"not utf-8":     {"{\n\"home\": \"\xff\"}", "config.json:2: not UTF-8"},
+		"not an object": {"[]", "config.json:1: must be an object"},
+		"typo":          {"{\"s3\":\n{\"prot\": 1}}", `config.json:2: s3.prot: unknown key (did you mean "port"?)`},
+		"unknown":       {`{"colour": 1}`, "config.json:1: colour: unknown key"},
+		"case":          {`{"Port": 1}`, `config.json:1: Port: unknown key (did you mean "port"?)`},
+		"long":          {`{"s3": {"0123456789012345678901234567890123456789x": 1}}`, "config.json:1: s3.0123456789012345678901234567890123456789x: unknown key"},
+		"bucket key": {
+			`{"buckets": ["` + token + "\",\n{\"name\": \"db\", \"tokne\": \"x\"}]}",
+			`config.json:2: buckets[1].tokne: unknown key (did you mean "token"?)`,
+		},
+		"twice":       {"{\"port\": 1,\n\"host\": \"\",\n\"port\": 1}", "config.json:3: port: given twice, first on line 1"},
+		"two errors":  {"{\"port\": \"1\",\n\"hots\": \"\"}", "config.json:1: port: must be a number\nconfig.json:2: hots: unknown key (did you mean \"host\"?)"},
+		"number":      {`{"port": null}`, "config.json:1: port: must be a number"},
+		"fraction":    {`{"port": 1.5}`, "config.json:1: port: must be a whole number from -2147483648 to 2147483647"},
+		"string":      {`{"home": 7}`, "config.json:1: home: must be a string"},
+		"bool":        {`{"s3": {"strict_region": "yes"}}`, "config.json:1: s3.strict_region: must be true or false"},
+		"list":        {`{"buckets": {}}`, "config.json:1: buckets: must be a list"},
+		"object":      {`{"s3": []}`, "config.json:1: s3: must be an object"},
+		"bucket":      {`{"buckets": [7]}`, "config.json:1: buckets[0]: must be a token or an object"},
+		"size type":   {`{"buckets": [{"max_size": 7}]}`, "config.json:1: buckets[0].max_size: must be a string"},
+		"size":        {`{"buckets": [{"max_size": "7 apples"}]}`, `config.json:1: buckets[0].max_size: "7 apples" is not a size; write it like "100GiB"`},
+		"huge":        {`{"buckets": [{"max_size": "9EiB"}]}`, `config.json:1: buckets[0].max_size: "9EiB" is not a size; write it like "100GiB"`},
+		"duration":    {`{"hooks": {"timeout": "soon"}}`, `config.json:1: hooks.timeout: "soon" is not a duration; write it like "10m", "26h" or "7d"`},
+		"range type":  {`{"ftp": {"passive_ports": 7}}`, "config.json:1: ftp.passive_ports: must be a string"},
+		"range":       {`{"ftp": {"passive_ports": "9-8"}}`, `config.json:1: ftp.passive_ports: "9-8" is not a range of ports; write it like "30000-30099"`},
+		"port":        {`{"port": 65536}`, "config.json:1: port: must be 0 to 65535, not 65536"},
+		"same port":   {"{\"port\": 90,\n\"s3\": {\"port\": 90}}", "config.json:2: s3.port: 90 is also port"},
+		"host":        {`{"ftp": {"host": "a b"}}`, `config.json:1: ftp.host: "a b" is neither an address nor a host name`},
+		"short token": {`{"buckets": ["short"]}`, `config.json:1: buckets[0]: must be 8 to 128 of A-Z, a-z, 0-9, "_" and "-"`},
+		"empty token": {`{"buckets": [""]}`, `config.json:1: buckets[0]: must be 8 to 128 of A-Z, a-z, 0-9, "_" and "-"`},
+		"token path":  {`{"buckets": ["../../etc/passwd"]}`, `config.json:1: buckets[0]: must be 8 to 128 of A-Z, a-z, 0-9, "_" and "-"`},
+		"same token": {
+			`{"buckets": ["` + token + "\",\n{\"name\": \"db\", \"tokens\": [\"" + token + `"]}]}`,
+			"config.json:2: buckets[1].tokens[0]: is the same token as buckets[0]",
+		},
+		"same hash": {
+			"{\"buckets\": [\"password\",\n{\"name\": \"db\", \"token_sha256\": \"5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8\"}]}",
+			"config.json:2: buckets[1].token_sha256: is the same token as buckets[0]",
+		},
+		"same name": {
+			"{\"buckets\": [{\"name\": \"db\", \"token\": \"token-one\"},\n{\"name\": \"db\", \"token\": \"token-two\"}]}",
+			`config.json:2: buckets[1].name: "db" is also buckets[0].name`,
+		},
+		"no name":    {`{"buckets": [{"token": "token-one"}]}`, "config.json:1: buckets[0]: has no name; a token without a name is written as a string"},
+		"empty name": {`{"buckets": [{"name": "", "token": "token-one"}]}`, "config.json:1: buckets[0].name: must not be empty"},
+		"no token":   {`{"buckets": [{"name": "db"}]}`, "config.json:1: buckets[0]: must have exactly one of token, token_file, token_sha256 and tokens"},
+		"two tokens": {
+			`{"buckets": [{"name": "db", "token": "token-one", "tokens": ["token-two"]}]}`,
+			"config.json:1: buckets[0]: must have exactly one of token, token_file, token_sha256 and tokens",
+		},
+		"no tokens":    {`{"buckets": [{"name": "db", "tokens": []}]}`, "config.json:1: buckets[0].tokens: must not be empty"},
+		"bad hash":     {`{"buckets": [{"name": "db", "token_sha256": "abc"}]}`, "config.json:1: buckets[0].token_sha256: must be the 64 hex digits of a SHA-256"},
+		"driver":       {`{"storage": {"driver": "disk", "endpoint": "https://huggingface.co"}}`, `config.json:1: storage.endpoint: is for the driver "hub" only`},
+		"one s3 key":   {"{\"s3\":\n{\"access_key\": \"AK\"}}", "config.json:2: s3.access_key: is set but s3.secret_key is not; set both or neither"},
+		"other s3 key": {"{\"s3\":\n{\"secret_key\": \"SK\"}}", "config.json:2: s3.secret_key: is set but s3.access_key is not; set both or neither"},
+		"ftp login":    {`{"ftp": {"username": "u"}}`, "config.json:1: ftp.username: is set but ftp.password is not; set both or neither"},
+		"tls":          {`{"tls": {"cert": "/a"}}`, "config.json:1: tls.cert: is set but tls.key is not; set both or neither"},
+		"region":       {`{"s3": {"region": ""}}`, `config.json:1: s3.region: must be letters, digits, ".", "_" and "-"`},
+		"access key":   {`{"s3": {"access_key": "a/b", "secret_key": "c"}}`, `config.json:1: s3.access_key: must be printable ASCII without spaces, "/", "," and "="`},
+		"half key":     {`{"s3": {"keys": [{"access_key": "a"}]}}`, "config.json:1: s3.keys[0]: must have an access_key and a secret_key"},
+		"same key": {
+			"{\"s3\": {\"access_key\": \"a\", \"secret_key\": \"b\",\n\"keys\": [{\"access_key\": \"a\", \"secret_key\": \"b\"}]}}",
+			"config.json:2: s3.keys[0].access_key: is also s3.access_key",
+		},
+		"mode":        {`{"s3": {"keys": [{"access_key": "a", "secret_key": "b", "mode": "all"}]}}`, `config.json:1: s3.keys[0].mode: must be "read" or "write" or "create", not "all"`},
+		"no buckets":  {`{"s3": {"keys": [{"access_key": "a", "secret_key": "b", "buckets": []}]}}`, "config.json:1: s3.keys[0].buckets: must not be empty; leave it out for all buckets"},
+		"public host": {`{"ftp": {"public_host": "ftp.example"}}`, `config.json:1: ftp.public_host: "ftp.example" is not an IPv4 address`},
+		"public url":  {`{"hub": {"public_url": "ftp://x"}}`, `config.json:1: hub.public_url: "ftp://x" is not an http or https URL`},
+		"role":        {`{"hub": {"tokens": [{"token": "t", "role": "admin"}]}}`, `config.json:1: hub.tokens[0].role: must be "read" or "write", not "admin"`},
+		"hub token":   {`{"hub": {"tokens": [{"role": "read"}]}}`, "config.json:1: hub.tokens[0].token: must not be empty"},
+		"namespace":   {`{"hub": {"namespace": ""}}`, "config.json:1: hub.namespace: must not be empty"},
+		"failure":     {`{"log": {"level": "loud"}}`, `config.json:1: log.level: must be "debug" or "info" or "warn" or "error", not "loud"`},
+		"home":        {`{"home": ""}`, "config.json:1: home: must not be empty"},
+
+		"no hooks yet":   {`{"hooks": {"dir": "/srv/hooks"}}`, "config.json:1: hooks.dir: is not supported by this version"},
+		"no quota yet":   {`{"buckets": [{"name": "db", "token": "token-one", "quota": "2TiB"}]}`, "config.json:1: buckets[0].quota: is not supported by this version"},
+		"no hub yet":     {`{"storage": {"driver": "hub"}}`, "config.json:1: storage.driver: is not supported by this version"},
+		"no metrics yet": {`{"metrics": {"port": 9999}}`, "config.json:1: metrics.port: is not supported by this version"},
+		"no proxies yet": {`{"trusted_proxies": ["192.0.2.1"]}`, "config.json:1: trusted_proxies: is not supported by this version"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := parse("config.json", []byte(c.text))
+			if err == nil {
+				t.Fatalf("no error, want %s", c.want)
+			}
+			if err.Error() != c.want {
+				t.Errorf("got  %s\nwant %s", err, c.want)
+			}
+		})
+	}
+}
+
+// Every entry must name a field, or it protects nobody.
+func TestUnsupportedAreKnown(t *testing.T) {
+	known := make(map[string]bool)
+	walkKeys("", Default(), known)
+	for key := range unsupported {
+		if !known[key] {
+			t.Errorf("%s is not a key", key)
+		}
+	}
+}

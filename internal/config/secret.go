@@ -1,0 +1,99 @@
+package config
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// maxSecret bounds a secret's file in bytes.
+const maxSecret = 64 << 10
+
+// A secret has several sources. The later wins: the value in the file, the
+// file it names, the systemd credential, the environment variable.
+type secret struct {
+	value      *string
+	key        string  // of the value
+	file       *string // "…_file", or nil
+	credential string
+	env        string
+}
+
+// secrets lists every secret of a configuration.
+func secrets(cfg *Config) []secret {
+	list := []secret{
+		{value: &cfg.S3.AccessKey, key: "s3.access_key", env: "AWS_ACCESS_KEY_ID"},
+		{
+			value: &cfg.S3.SecretKey, key: "s3.secret_key", file: &cfg.S3.SecretKeyFile,
+			credential: "s3-secret-key", env: "AWS_SECRET_ACCESS_KEY",
+		},
+		{value: &cfg.FTP.Username, key: "ftp.username", env: "FTP_USERNAME"},
+		{
+			value: &cfg.FTP.Password, key: "ftp.password", file: &cfg.FTP.PasswordFile,
+			credential: "ftp-password", env: "FTP_PASSWORD",
+		},
+	}
+	if cfg.Storage.Driver == "hub" {
+		list = append(list, secret{
+			value: &cfg.Storage.Token, key: "storage.token", file: &cfg.Storage.TokenFile,
+			credential: "hf-token", env: "HF_TOKEN",
+		})
+	}
+	for i := range cfg.S3.Keys {
+		k := &cfg.S3.Keys[i]
+		list = append(list, secret{value: &k.SecretKey, key: Index("s3.keys", i) + ".secret_key", file: &k.SecretKeyFile})
+	}
+	for i := range cfg.Hub.Tokens {
+		t := &cfg.Hub.Tokens[i]
+		list = append(list, secret{value: &t.Token, key: Index("hub.tokens", i) + ".token", file: &t.TokenFile})
+	}
+	for i := range cfg.Buckets {
+		b := &cfg.Buckets[i]
+		list = append(list, secret{value: &b.Token, key: Index("buckets", i) + ".token", file: &b.TokenFile})
+	}
+	return list
+}
+
+// fetchSecrets replaces the secrets that have a better source than the file.
+func fetchSecrets(cfg *Config) []*Error {
+	var errs []*Error
+	dir := os.Getenv("CREDENTIALS_DIRECTORY")
+	for _, s := range secrets(cfg) {
+		if s.file != nil && *s.file != "" {
+			text, err := readSecret(*s.file)
+			if err != nil {
+				errs = append(errs, cfg.Problem(s.key+"_file", "%s", err))
+				continue
+			}
+			*s.value = text
+		}
+		if dir != "" && s.credential != "" {
+			text, err := readSecret(filepath.Join(dir, s.credential))
+			switch {
+			case err == nil:
+				*s.value = text
+			case !errors.Is(err, fs.ErrNotExist):
+				errs = append(errs, cfg.Problem(s.key, "systemd credential: %s", err))
+			}
+		}
+		if text := os.Getenv(s.env); s.env != "" && text != "" {
+			*s.value = text
+		}
+	}
+	return errs
+}
+
+// readSecret reads a secret from a file, without the line end that editors add.
+func readSecret(path string) (string, error) {
+	data, err := readFile(path, maxSecret)
+	if err != nil {
+		return "", err
+	}
+	text := strings.TrimRight(string(data), "\r\n")
+	if text == "" {
+		return "", errors.New(path + " is empty")
+	}
+	return text, nil
+}

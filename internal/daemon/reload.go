@@ -1,0 +1,77 @@
+package daemon
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/rs/zerolog"
+)
+
+// reloader answers SIGUSR2. It counts the reloads in a file below the runtime
+// directory, if there is one, so that whoever sent the signal can wait for the
+// result: "<generation> ok" or "<generation> <error>", replaced atomically.
+type reloader struct {
+	path       string // of the configuration
+	door       *Door
+	log        zerolog.Logger
+	result     string // file; empty without a runtime directory
+	generation int
+}
+
+func newReloader(path string, door *Door, log zerolog.Logger) *reloader {
+	r := &reloader{path: path, door: door, log: log}
+	if dir := os.Getenv("RUNTIME_DIRECTORY"); dir != "" {
+		r.result = filepath.Join(dir, "reload")
+	}
+	r.write(nil)
+	return r
+}
+
+// reload loads the configuration anew and hands it to the door. After an error
+// nothing has changed. It returns what to add to the status.
+func (r *reloader) reload() string {
+	r.generation++
+	err := r.apply()
+	r.write(err)
+	if err != nil {
+		r.log.Error().Err(err).Msg("not reloaded, the old configuration is kept")
+		return "; reload refused: " + oneLine(err)
+	}
+	return ""
+}
+
+func (r *reloader) apply() error {
+	if r.door.Reload == nil {
+		r.log.Info().Msg("this door has nothing to reload; restart it to apply a new configuration")
+		return nil
+	}
+	cfg, err := LoadConfig(r.path)
+	if err != nil {
+		return err
+	}
+	return r.door.Reload(cfg)
+}
+
+// write is a courtesy: when it fails, the reload itself still counts.
+func (r *reloader) write(result error) {
+	if r.result == "" {
+		return
+	}
+	text := "ok"
+	if result != nil {
+		text = oneLine(result)
+	}
+	tmp := r.result + ".new"
+	err := os.WriteFile(tmp, fmt.Appendf(nil, "%d %s\n", r.generation, text), 0o600)
+	if err == nil {
+		err = os.Rename(tmp, r.result)
+	}
+	if err != nil {
+		r.log.Warn().Err(err).Msg("the result of the reload was not written")
+	}
+}
+
+// oneLine joins the lines of an error.
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }

@@ -1,0 +1,229 @@
+package daemon
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/activation"
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/rs/zerolog"
+
+	"hugbucket/internal/config"
+	"hugbucket/internal/object"
+)
+
+// Program is one daemon: its name and its door.
+type Program struct {
+	Name    string
+	Summary string // what it does, for the help text
+	// Socket is the FileDescriptorName= of the door's socket unit.
+	Socket string
+	// Address is where the door listens when systemd passes no socket.
+	Address func(*config.Config) (host string, port int)
+	// Check is about rules that only the door knows. It may be nil.
+	Check func(*config.Config) error
+	// Open makes the door.
+	Open func(*config.Config, *object.Store, zerolog.Logger) (*Door, error)
+}
+
+// Door is what a Program serves.
+type Door struct {
+	Handler http.Handler
+	// Reload applies what may change while the door serves, or returns an error and changes nothing. It may be nil.
+	Reload func(*config.Config) error
+	// Status says in a few words what an administrator must know all the time. It may be empty.
+	Status string
+}
+
+// surroundings is what the operating system gives a process, so that tests
+// can give something else.
+type surroundings struct {
+	stdout, stderr io.Writer
+	signals        <-chan os.Signal
+	listeners      func() (map[string][]net.Listener, error)
+	notify         func(state string) error
+	openStore      func(context.Context, *config.Config) (*object.Store, error)
+}
+
+// Run runs a daemon until ctx ends or a signal comes. Its error is for Report.
+func Run(ctx context.Context, p Program, args []string, stdout, stderr io.Writer) error {
+	// Before anything else: a SIGUSR2 that nobody waits for kills the process.
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGTERM, os.Interrupt, syscall.SIGUSR2)
+	defer signal.Stop(signals)
+	return p.run(ctx, args, surroundings{
+		stdout: stdout, stderr: stderr, signals: signals,
+		listeners: activation.ListenersWithNames, notify: systemdNotify, openStore: OpenStore,
+	})
+}
+
+func (p Program) run(ctx context.Context, args []string, env surroundings) error {
+	opts, err := p.parse(args, env)
+	if err != nil {
+		return err
+	}
+	if opts.version {
+		return PrintVersion(env.stdout, p.Name)
+	}
+	cfg, err := p.load(opts.config)
+	if err != nil {
+		return err
+	}
+	if opts.check {
+		_, err := fmt.Fprintf(env.stdout, "%s: ok\n", opts.config)
+		return err
+	}
+
+	control := newControl(ctx, env.signals)
+	defer control.end()
+	log := newLogger(env.stderr, p.Name, cfg.Log.Level)
+	store, err := env.openStore(control.running, cfg)
+	if err != nil && control.running.Err() != nil {
+		log.Info().Err(err).Msg("stopped while opening the store")
+		return nil // as it was asked to
+	}
+	if err != nil {
+		return err
+	}
+	err = p.serve(control, cfg, store, log, env)
+	if errors.Is(err, errForced) || errors.Is(err, errNotEnded) {
+		return err // requests may still use the store, and it survives the end of the process as it is
+	}
+	closed := make(chan error, 1)
+	go func() { closed <- store.Close() }()
+	select {
+	case closeErr := <-closed:
+		return errors.Join(err, closeErr)
+	case <-control.forced.Done():
+		return errForced
+	}
+}
+
+type options struct {
+	config         string
+	check, version bool
+}
+
+func (p Program) parse(args []string, env surroundings) (options, error) {
+	var o options
+	flags := flag.NewFlagSet(p.Name, flag.ContinueOnError)
+	flags.SetOutput(io.Discard) // Report prints the error
+	flags.StringVar(&o.config, "config", config.DefaultPath, "configuration `FILE`")
+	flags.BoolVar(&o.check, "check", false, "check the configuration and exit")
+	flags.BoolVar(&o.version, "version", false, "print the version and exit")
+	err := flags.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		flags.SetOutput(env.stdout)
+		fmt.Fprintf(env.stdout, "%s: %s\n\nUsage: %s [flags]\n\n", p.Name, p.Summary, p.Name) //nolint:errcheck // help
+		flags.PrintDefaults()
+		fmt.Fprintf(env.stdout, "\nSignals: SIGTERM and SIGINT drain and stop, a second one stops at once; SIGUSR2 reloads.\n\n%s", ExitCodes) //nolint:errcheck // help
+		return o, err
+	case err != nil:
+		return o, &UsageError{err}
+	case flags.NArg() > 0:
+		return o, &UsageError{fmt.Errorf("unexpected argument %q; see --help", flags.Arg(0))}
+	}
+	return o, nil
+}
+
+func (p Program) load(path string) (*config.Config, error) {
+	cfg, err := LoadConfig(path)
+	if err != nil {
+		return nil, err
+	}
+	if p.Check != nil {
+		if err := p.Check(cfg); err != nil {
+			return nil, &ConfigError{fmt.Errorf("%s: %w", path, err)}
+		}
+	}
+	return cfg, nil
+}
+
+// serve opens the door and serves until it is told to stop.
+func (p Program) serve(c *control, cfg *config.Config, store *object.Store, log zerolog.Logger, env surroundings) error {
+	door, err := p.Open(cfg, store, log)
+	if err != nil {
+		return err
+	}
+	var tlsConfig *tls.Config
+	if cfg.TLS.Cert != "" {
+		cert, err := loadCertificate(cfg.TLS.Cert, cfg.TLS.Key, log)
+		if err != nil {
+			return err
+		}
+		tlsConfig = cert.config()
+	}
+	passed, err := env.listeners()
+	if err != nil {
+		return fmt.Errorf("take sockets from systemd: %w", err)
+	}
+	host, port := p.Address(cfg)
+	ls, err := listen(context.WithoutCancel(c.running), passed, p.Socket, host, port)
+	if err != nil {
+		return err
+	}
+	status := "serving on " + addresses(ls)
+	if door.Status != "" {
+		status += "; " + door.Status
+	}
+	if len(passed) > 0 && !anyMatches(ls, host, port) {
+		log.Warn().Str("socket", addresses(ls)).Str("configured", net.JoinHostPort(host, fmt.Sprint(port))).
+			Msgf("the socket is not where the configuration says; to apply it: systemctl daemon-reload && systemctl restart %s.socket", p.Name)
+		status += "; the configuration says " + net.JoinHostPort(host, fmt.Sprint(port))
+	}
+
+	n := notifier{env.notify, log}
+	interval, err := daemon.SdWatchdogEnabled(false)
+	if err != nil {
+		log.Warn().Err(err).Msg("no watchdog")
+	}
+	srv := newServer(c.running, door.Handler, tlsConfig, log)
+	reloads := newReloader(cfg.File(), door, log)
+	failed := srv.serve(ls)
+	watching, stopWatching := context.WithCancel(context.WithoutCancel(c.running))
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		n.watch(watching, interval)
+	}()
+	defer func() { stopWatching(); <-watched }()
+
+	n.ready(status)
+	log.Info().Str("address", addresses(ls)).Bool("tls", tlsConfig != nil).Str("version", version).Msg("serving")
+	for {
+		select {
+		case <-c.reload:
+			n.reloading()
+			n.ready(status + reloads.reload())
+		case err := <-failed:
+			return errors.Join(err, srv.drain(c.forced))
+		case <-c.running.Done():
+			log.Info().Msg("draining")
+			n.stopping()
+			start := time.Now()
+			err := srv.drain(c.forced)
+			log.Info().Int64("ms", time.Since(start).Milliseconds()).Msg("drained")
+			return err
+		}
+	}
+}
+
+func anyMatches(ls []net.Listener, host string, port int) bool {
+	for _, l := range ls {
+		if matches(l.Addr(), host, port) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,205 @@
+package daemon
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// How long things may take. The budget and what follows it stay below the
+// units' TimeoutStopSec=90s.
+const (
+	readHeaderTimeout = 10 * time.Second
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 64 << 10
+
+	drainGrace  = 100 * time.Millisecond // for clients that keep connections to hear that this one closes
+	drainBudget = 75 * time.Second       // for requests that run
+	cutBudget   = 5 * time.Second        // for requests that were cancelled
+)
+
+var (
+	errDrained  = errors.New("the daemon is stopping")
+	errNotEnded = errors.New("requests did not end when they were cancelled")
+)
+
+// server serves a handler on listeners, and drains.
+type server struct {
+	http    *http.Server
+	cancel  context.CancelCauseFunc // of all requests
+	log     zerolog.Logger
+	serving sync.WaitGroup // one for each listener
+	ls      []net.Listener
+
+	draining atomic.Bool
+	running  inflight
+}
+
+// newServer returns a server whose requests have contexts below ctx. tlsConfig
+// may be nil.
+func newServer(ctx context.Context, h http.Handler, tlsConfig *tls.Config, log zerolog.Logger) *server {
+	s := &server{log: log}
+	base, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	s.cancel = cancel
+	s.http = &http.Server{
+		Handler:           s.track(h),
+		TLSConfig:         tlsConfig,
+		ReadHeaderTimeout: readHeaderTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		BaseContext:       func(net.Listener) context.Context { return base },
+		// What net/http has to say is about clients that misbehave.
+		ErrorLog: slog.NewLogLogger(zerolog.NewSlogHandler(log), slog.LevelDebug),
+	}
+	return s
+}
+
+// track counts the requests that run, and while draining tells their clients
+// to use another connection for the next one.
+func (s *server) track(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.running.enter()
+		defer s.running.leave()
+		if s.draining.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// serve serves each listener in a goroutine. What ends one early goes to the
+// channel, which is never closed.
+func (s *server) serve(ls []net.Listener) <-chan error {
+	failed := make(chan error, len(ls))
+	s.ls = ls
+	for _, l := range ls {
+		s.serving.Go(func() {
+			var err error
+			if s.http.TLSConfig != nil {
+				err = s.http.ServeTLS(l, "", "")
+			} else {
+				err = s.http.Serve(l)
+			}
+			if !s.draining.Load() {
+				failed <- err
+			}
+		})
+	}
+	return failed
+}
+
+// drain stops accepting and waits for the requests that run, at most for the
+// budget; then it cancels them. When ctx ends first it cuts everything at once
+// and returns ctx's cause. Only after nil is the store free to be closed.
+func (s *server) drain(ctx context.Context) error {
+	s.draining.Store(true)
+	// Closing a socket that systemd passed closes our copy only: systemd's stays open and queues clients for the next
+	// process. Every connection that was accepted is known to the server when its Serve has returned, not before.
+	for _, l := range s.ls {
+		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			s.log.Warn().Err(err).Msg("listener did not close")
+		}
+	}
+	s.serving.Wait()
+	wait(ctx, drainGrace)
+	s.http.SetKeepAlivesEnabled(false)
+
+	budget, stop := context.WithTimeout(ctx, drainBudget)
+	defer stop()
+	err := s.http.Shutdown(budget)
+	switch {
+	case err == nil:
+		s.cancel(errDrained)
+		return nil
+	case ctx.Err() != nil:
+		s.cut()
+		return context.Cause(ctx)
+	case !errors.Is(err, context.DeadlineExceeded):
+		s.log.Warn().Err(err).Msg("shutdown")
+	}
+	s.log.Warn().Int("requests", s.running.count()).Msg("requests cancelled: they did not end in time")
+	s.cut()
+	cut, stopCut := context.WithTimeout(ctx, cutBudget)
+	defer stopCut()
+	select {
+	case <-s.running.none():
+		return nil
+	case <-cut.Done():
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return errNotEnded
+	}
+}
+
+// cut cancels the requests that run and closes their connections, so that the
+// reading of a body ends too.
+func (s *server) cut() {
+	s.cancel(errDrained)
+	if err := s.http.Close(); err != nil {
+		s.log.Debug().Err(err).Msg("connections closed")
+	}
+}
+
+// wait waits for a time, or for the end of ctx.
+func wait(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// inflight counts what runs.
+type inflight struct {
+	mu      sync.Mutex // guards the following
+	n       int
+	waiting []chan struct{}
+}
+
+func (f *inflight) enter() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.n++
+}
+
+func (f *inflight) leave() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.n--
+	if f.n > 0 {
+		return
+	}
+	for _, c := range f.waiting {
+		close(c)
+	}
+	f.waiting = nil
+}
+
+func (f *inflight) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.n
+}
+
+// none returns a channel that is closed once nothing runs.
+func (f *inflight) none() <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c := make(chan struct{})
+	if f.n == 0 {
+		close(c)
+	} else {
+		f.waiting = append(f.waiting, c)
+	}
+	return c
+}

@@ -1,0 +1,50 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+
+	"hugbucket/internal/config"
+	"hugbucket/internal/disk"
+	"hugbucket/internal/object"
+)
+
+// LoadConfig loads a configuration and checks the rules that the object store
+// knows. Every error is a ConfigError.
+func LoadConfig(path string) (*config.Config, error) {
+	cfg, err := config.Load(path)
+	if err != nil {
+		return nil, &ConfigError{err}
+	}
+	var errs []error
+	check := func(key, bucket string) {
+		var invalid *object.InvalidError
+		if err := object.ValidBucket(bucket); errors.As(err, &invalid) {
+			errs = append(errs, cfg.Problem(key, "%q is no bucket name: %s", bucket, invalid.Rule))
+		}
+	}
+	for i, b := range cfg.Buckets {
+		if b.Name != "" {
+			check(config.Index("buckets", i)+".name", b.Name)
+		}
+	}
+	for i, k := range cfg.S3.Keys {
+		for j, b := range k.Buckets {
+			check(config.Index(config.Index("s3.keys", i)+".buckets", j), b)
+		}
+	}
+	if len(errs) > 0 {
+		return nil, &ConfigError{errors.Join(errs...)}
+	}
+	return cfg, nil
+}
+
+// OpenStore opens the store that the configuration names. ctx bounds the
+// opening.
+func OpenStore(ctx context.Context, cfg *config.Config) (*object.Store, error) {
+	d, err := disk.Open(ctx, cfg.Storage.Path, disk.Options{MinFree: int64(cfg.Storage.MinFree)})
+	if err != nil {
+		return nil, err
+	}
+	return object.New(d, object.Config{}), nil
+}

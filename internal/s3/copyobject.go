@@ -1,0 +1,86 @@
+package s3
+
+import (
+	"encoding/base64"
+	"errors"
+	"strings"
+
+	"hugbucket/internal/object"
+)
+
+// copySourcePrefix begins the names of the conditional headers that are about the source.
+const copySourcePrefix = "X-Amz-Copy-Source-"
+
+// copyObject implements CopyObject. It moves no data, so there is no limit on the size.
+func (q *request) copyObject() error {
+	h := q.r.Header
+	bucket, key, err := parseCopySource(h.Get("X-Amz-Copy-Source"))
+	if err != nil {
+		return err
+	}
+	opts := object.CopyOptions{FromBucket: bucket, FromKey: key, ToBucket: q.bucket, ToKey: q.key}
+	switch d := h.Get("X-Amz-Metadata-Directive"); d {
+	case "", "COPY":
+		if bucket == q.bucket && key == q.key && h.Get("X-Amz-Storage-Class") == "" {
+			return invalidRequest.says("This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.").err()
+		}
+	case "REPLACE":
+		attrs, err := readAttrs(h)
+		if err != nil {
+			return err
+		}
+		opts.Attrs = &attrs
+	default:
+		return badArgument("x-amz-metadata-directive", d, "Unknown metadata directive.")
+	}
+	if err := q.authorise(actRead, bucket, key); err != nil {
+		return err
+	}
+	if err := q.expectOwner("X-Amz-Source-Expected-Bucket-Owner"); err != nil {
+		return err
+	}
+	opts.FromIf = readCondition(h, copySourcePrefix, q.s.now())
+	if opts.If, err = q.writeCondition(); err != nil {
+		return err
+	}
+	info, err := q.s.store.Copy(q.r.Context(), opts)
+	if errors.Is(err, object.ErrPrecondition) {
+		if err = q.conditionError(err, copySourcePrefix); errors.Is(err, object.ErrPrecondition) {
+			err = q.conditionError(err, "")
+		}
+	}
+	if err != nil {
+		return err
+	}
+	x := newXML()
+	x.root("CopyObjectResult")
+	x.time("LastModified", info.ModTime)
+	x.etag(info.ETag)
+	if sum := info.Digests.CRC64NVME; sum != nil {
+		x.elem("ChecksumCRC64NVME", base64.StdEncoding.EncodeToString(sum))
+		x.elem("ChecksumType", fullObject)
+	}
+	x.close("CopyObjectResult")
+	return q.sendXML(x)
+}
+
+// parseCopySource reads x-amz-copy-source: [/]bucket/key, decoded once before it is split, with an optional versionId.
+func parseCopySource(s string) (bucket, key string, err error) {
+	bad := badArgument("x-amz-copy-source", s, "Copy Source must mention the source bucket and key: sourcebucket/sourcekey")
+	path, version, versioned := strings.Cut(s, "?versionId=")
+	if versioned && version != "null" {
+		return "", "", notImplemented.err("Header", "x-amz-copy-source")
+	}
+	if strings.HasPrefix(path, "arn:") {
+		return "", "", notImplemented.err("Header", "x-amz-copy-source")
+	}
+	path, ok := unescapePath(path)
+	if !ok {
+		return "", "", bad
+	}
+	bucket, key, _ = strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	if object.ValidBucket(bucket) != nil || object.ValidKey(key) != nil {
+		return "", "", bad
+	}
+	return bucket, key, nil
+}

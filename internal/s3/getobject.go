@@ -1,0 +1,177 @@
+package s3
+
+import (
+	"encoding/base64"
+	"errors"
+	"maps"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"hugbucket/internal/object"
+)
+
+// fullObject is the type of a checksum over the whole content.
+const fullObject = "FULL_OBJECT"
+
+// read is an answer to GetObject or HeadObject in the making.
+type read struct {
+	info    *object.Info
+	part    byteRange
+	partial bool
+	header  http.Header
+}
+
+// getObject implements GetObject.
+func (q *request) getObject() error {
+	f, err := q.s.store.Open(q.r.Context(), q.bucket, q.key)
+	if err != nil {
+		return err
+	}
+	info := f.Info()
+	a, err := q.newRead(&info)
+	if err == nil {
+		err = a.sendFile(q, f)
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+// headObject implements HeadObject: the same answer without a body.
+func (q *request) headObject() error {
+	info, err := q.s.store.Stat(q.r.Context(), q.bucket, q.key)
+	if err != nil {
+		return err
+	}
+	a, err := q.newRead(&info)
+	if err != nil {
+		return err
+	}
+	a.begin(q)
+	return nil
+}
+
+// newRead decides on conditions and range, and readies the headers.
+func (q *request) newRead(info *object.Info) (*read, error) {
+	if err := q.checkRead(info); err != nil {
+		return nil, err
+	}
+	a := &read{info: info, part: byteRange{0, info.Size}, header: make(http.Header, 16)}
+	if v := q.r.Header.Get("Range"); v != "" && q.ifRange(info) {
+		var ok bool
+		if a.part, a.partial, ok = parseRange(v, info.Size); !ok {
+			return nil, invalidRange.err("RangeRequested", v, "ActualObjectSize", strconv.FormatInt(info.Size, 10)).
+				with("Content-Range", "bytes */"+strconv.FormatInt(info.Size, 10))
+		}
+	}
+	h := a.header
+	writeAttrs(h, &info.Attrs)
+	h["ETag"] = []string{`"` + info.ETag + `"`}
+	h["Last-Modified"] = []string{info.ModTime.UTC().Format(http.TimeFormat)}
+	h["Accept-Ranges"] = []string{"bytes"}
+	h["Content-Length"] = []string{strconv.FormatInt(a.part.n, 10)}
+	h["X-Content-Type-Options"] = []string{"nosniff"}
+	if a.partial {
+		h["Content-Range"] = []string{a.part.header(info.Size)}
+	} else if strings.EqualFold(q.r.Header.Get("X-Amz-Checksum-Mode"), "ENABLED") {
+		writeChecksums(h, info.Digests)
+	}
+	return a, q.override(h)
+}
+
+// checkRead evaluates the conditional headers.
+func (q *request) checkRead(info *object.Info) error {
+	err := readCondition(q.r.Header, "", q.s.now()).Check(info)
+	if !errors.Is(err, object.ErrNotModified) {
+		return q.conditionError(err, "")
+	}
+	e := notModified.err()
+	for name, attr := range map[string]string{"Cache-Control": "cache-control", "Expires": "expires"} {
+		if v := info.Attrs.Headers[attr]; v != "" {
+			e = e.with(name, headerText(v))
+		}
+	}
+	return e.with("ETag", `"`+info.ETag+`"`).with("Last-Modified", info.ModTime.UTC().Format(http.TimeFormat))
+}
+
+// ifRange says whether a range may be sent: an If-Range header that names another state of the object forbids it.
+func (q *request) ifRange(info *object.Info) bool {
+	v := q.r.Header.Get("If-Range")
+	if v == "" {
+		return true
+	}
+	if t, err := http.ParseTime(v); err == nil {
+		return info.ModTime.Truncate(time.Second).Equal(t)
+	}
+	return v == `"`+info.ETag+`"`
+}
+
+// override replaces headers by the response-… parameters. Without a signature, anybody could make a link that has a
+// browser take an object for something else.
+func (q *request) override(h http.Header) error {
+	for _, name := range overrides {
+		v, ok := q.query.find(name)
+		if !ok {
+			continue
+		}
+		if !q.id.signed {
+			return invalidRequest.says("Request specific response headers cannot be used for anonymous GET requests.").err()
+		}
+		if strings.ContainsFunc(v, isControl) {
+			return badArgument(name, v, "Header values hold no control characters.")
+		}
+		h[http.CanonicalHeaderKey(strings.TrimPrefix(name, "response-"))] = []string{v}
+	}
+	return nil
+}
+
+// writeChecksums sets the headers of the checksums that are known of the whole content.
+func writeChecksums(h http.Header, d object.Digests) {
+	if d.CRC64NVME != nil {
+		h["x-amz-checksum-crc64nvme"] = []string{base64.StdEncoding.EncodeToString(d.CRC64NVME)}
+		h["x-amz-checksum-type"] = []string{fullObject}
+	}
+	if d.SHA256 != nil {
+		h["x-amz-checksum-sha256"] = []string{base64.StdEncoding.EncodeToString(d.SHA256)}
+		h["x-amz-checksum-type"] = []string{fullObject}
+	}
+}
+
+// begin sends status and headers.
+func (a *read) begin(q *request) {
+	maps.Copy(q.w.Header(), a.header)
+	if a.partial {
+		q.send(http.StatusPartialContent)
+	} else {
+		q.send(http.StatusOK)
+	}
+}
+
+// sendFile sends the answer and its body. Nothing goes out before the first bytes were read and verified, so that damage
+// found there still gets an answer of its own.
+func (a *read) sendFile(q *request, f *object.File) error {
+	w := &lateWriter{q: q, a: a}
+	if a.part.n == 0 {
+		a.begin(q)
+		return nil
+	}
+	_, err := f.WriteRange(w, a.part.off, a.part.n)
+	return err
+}
+
+// lateWriter sends the headers before the first bytes.
+type lateWriter struct {
+	q *request
+	a *read
+}
+
+// Write implements io.Writer.
+func (w *lateWriter) Write(p []byte) (int, error) {
+	if w.q.w.status == 0 {
+		w.a.begin(w.q)
+	}
+	return w.q.w.Write(p)
+}

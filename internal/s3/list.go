@@ -1,0 +1,200 @@
+package s3
+
+import (
+	"strconv"
+	"strings"
+
+	"hugbucket/internal/object"
+)
+
+// maxListed is the most keys and prefixes that one answer lists.
+const maxListed = 1000
+
+// listing is one question for keys and how its answer is written.
+type listing struct {
+	x         *xmlDoc
+	opts      object.ListOptions
+	maxKeys   int  // as asked
+	urlEncode bool // encoding-type=url
+	fetch     bool // owners are asked for
+	owner     string
+	got       object.Listing
+}
+
+// listedPrefix is what a listing is about, to scopes.
+func (q *request) listedPrefix() string { return q.query.get("prefix") }
+
+// newListing reads the parameters that both versions of listing have.
+func (q *request) newListing() (*listing, error) {
+	l := &listing{x: newXML(), maxKeys: maxListed, owner: q.id.owner()}
+	l.opts = object.ListOptions{Prefix: q.query.get("prefix"), Delimiter: q.query.get("delimiter")}
+	if v := q.query.get("max-keys"); v != "" {
+		n, err := strconv.ParseInt(v, 10, 32)
+		switch {
+		case err != nil:
+			return nil, badArgument("max-keys", v, "Provided max-keys not an integer or within integer range")
+		case n < 0:
+			return nil, badArgument("max-keys", v, "Argument max-keys must be an integer between 0 and 2147483647")
+		}
+		l.maxKeys = int(n)
+	}
+	l.opts.Limit = min(l.maxKeys, maxListed)
+	switch v := q.query.get("encoding-type"); v {
+	case "":
+	case "url":
+		l.urlEncode = true
+	default:
+		return nil, badArgument("encoding-type", v, "Invalid Encoding Method specified in Request")
+	}
+	return l, nil
+}
+
+// run asks the store. max-keys=0 asks for nothing, and is not cut short.
+func (l *listing) run(q *request) (err error) {
+	if l.maxKeys == 0 {
+		return nil
+	}
+	l.got, err = q.s.store.List(q.r.Context(), q.bucket, l.opts)
+	return err
+}
+
+// listObjects implements ListObjects, version 1.
+func (q *request) listObjects() error {
+	l, err := q.newListing()
+	if err != nil {
+		return err
+	}
+	marker := q.query.get("marker")
+	l.opts.StartAfter = marker
+	if p := l.opts.Prefix; l.opts.Delimiter != "" && strings.HasPrefix(marker, p) {
+		// The marker may be a common prefix of the page before. Its whole group is behind us then.
+		if i := strings.Index(marker[len(p):], l.opts.Delimiter); i >= 0 && len(p)+i+len(l.opts.Delimiter) == len(marker) {
+			l.opts.StartAfter, l.opts.Start = "", behind(marker)
+		}
+	}
+	if err := l.run(q); err != nil {
+		return err
+	}
+	l.fetch = true
+	x := l.x
+	x.root("ListBucketResult")
+	l.head(q.bucket)
+	l.name("Marker", marker)
+	if l.got.Truncated && l.opts.Delimiter != "" {
+		l.name("NextMarker", l.last())
+	}
+	l.rows()
+	x.close("ListBucketResult")
+	return q.sendXML(x)
+}
+
+// listObjectsV2 implements ListObjectsV2.
+func (q *request) listObjectsV2() error {
+	if v := q.query.get("list-type"); v != "2" {
+		return badArgument("list-type", v, "Invalid List Type specified in Query")
+	}
+	l, err := q.newListing()
+	if err != nil {
+		return err
+	}
+	token, hasToken := q.query.find("continuation-token")
+	startAfter := q.query.get("start-after")
+	if token != "" {
+		var ok bool
+		if l.opts.Start, ok = q.openToken(token); !ok {
+			return badArgument("continuation-token", token, "The continuation token provided is incorrect")
+		}
+	} else {
+		l.opts.StartAfter = startAfter // a token goes before it
+	}
+	l.fetch = q.query.get("fetch-owner") == "true"
+	if err := l.run(q); err != nil {
+		return err
+	}
+	x := l.x
+	x.root("ListBucketResult")
+	l.head(q.bucket)
+	x.int("KeyCount", int64(len(l.got.Objects)+len(l.got.Prefixes)))
+	if startAfter != "" {
+		l.name("StartAfter", startAfter)
+	}
+	if hasToken {
+		x.elem("ContinuationToken", token)
+	}
+	if l.got.Truncated {
+		x.elem("NextContinuationToken", q.sealToken(l.got.Next))
+	}
+	l.rows()
+	x.close("ListBucketResult")
+	return q.sendXML(x)
+}
+
+// head writes what both versions begin with.
+func (l *listing) head(bucket string) {
+	l.x.elem("Name", bucket)
+	l.name("Prefix", l.opts.Prefix)
+	if l.opts.Delimiter != "" {
+		l.name("Delimiter", l.opts.Delimiter)
+	}
+	l.x.int("MaxKeys", int64(min(l.maxKeys, maxListed)))
+	if l.urlEncode {
+		l.x.elem("EncodingType", "url")
+	}
+	l.x.bool("IsTruncated", l.got.Truncated)
+}
+
+// rows writes keys and common prefixes.
+func (l *listing) rows() {
+	x := l.x
+	for i := range l.got.Objects {
+		o := &l.got.Objects[i]
+		x.open("Contents")
+		l.name("Key", o.Key)
+		x.time("LastModified", o.ModTime)
+		x.etag(o.ETag)
+		if o.Digests.CRC64NVME != nil {
+			x.elem("ChecksumAlgorithm", "CRC64NVME")
+			x.elem("ChecksumType", fullObject)
+		}
+		x.int("Size", o.Size)
+		if l.fetch {
+			x.owner("Owner", l.owner)
+		}
+		x.elem("StorageClass", "STANDARD")
+		x.close("Contents")
+	}
+	for _, p := range l.got.Prefixes {
+		x.open("CommonPrefixes")
+		l.name("Prefix", p)
+		x.close("CommonPrefixes")
+	}
+}
+
+// last is the last key or common prefix of the page, whichever sorts behind.
+func (l *listing) last() string {
+	var last string
+	if n := len(l.got.Objects); n > 0 {
+		last = l.got.Objects[n-1].Key
+	}
+	if n := len(l.got.Prefixes); n > 0 {
+		last = max(last, l.got.Prefixes[n-1])
+	}
+	return last
+}
+
+// name writes a key or a piece of one, encoded if that was asked for.
+func (l *listing) name(elem, s string) {
+	if !l.urlEncode {
+		l.x.elem(elem, s)
+		return
+	}
+	var b strings.Builder
+	uriEncode(&b, s, true)
+	l.x.elem(elem, b.String())
+}
+
+// behind is the smallest string that sorts behind all that begin with s, which is valid UTF-8 and so holds no 0xFF.
+func behind(s string) string {
+	last := len(s) - 1
+	return s[:last] + string([]byte{s[last] + 1})
+}
