@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -68,6 +69,7 @@ type committer struct {
 
 type writeStatements struct {
 	epoch, tellEpoch                  *sql.Stmt
+	insertProc, deleteProc            *sql.Stmt
 	bucketID, keyInfo, putKey, delKey *sql.Stmt
 	fileByHash, insertFile            *sql.Stmt
 	undoomFile, undoomXorbs           *sql.Stmt
@@ -88,6 +90,8 @@ func newCommitter(ctx context.Context, d *Driver, db *sql.DB, lock *lockFile) (*
 	err = prepare(ctx, c.conn, map[**sql.Stmt]string{
 		&c.st.epoch:      `SELECT m.epoch, p.epoch FROM meta m, procs p WHERE p.id = ?`,
 		&c.st.tellEpoch:  `UPDATE procs SET epoch = ? WHERE id = ?`,
+		&c.st.insertProc: `INSERT INTO procs (epoch) VALUES (?)`,
+		&c.st.deleteProc: `DELETE FROM procs WHERE id = ?`,
 		&c.st.bucketID:   `SELECT id FROM buckets WHERE name = ?`,
 		&c.st.keyInfo:    `SELECT info FROM keys WHERE bucket = ? AND key = ? AND version = 0`,
 		&c.st.delKey:     `DELETE FROM keys WHERE bucket = ? AND key = ? AND version = 0`,
@@ -130,13 +134,23 @@ func (c *committer) tx(ctx context.Context, f func(ctx context.Context) error) (
 			err = errors.Join(err, fmt.Errorf("%w: %w", errUnsure, uerr))
 		}
 	}()
+	if err := c.d.fs.reach("begin"); err != nil {
+		return err
+	}
 	if _, err := c.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return fmt.Errorf("catalog.db: %w", sqlError(err))
 	}
-	if err := f(ctx); err != nil {
+	if err = f(ctx); err == nil {
+		err = c.d.fs.reach("commit")
+	}
+	if err != nil {
 		return c.rollback(ctx, sqlError(err))
 	}
-	if _, err := c.conn.ExecContext(ctx, "COMMIT"); err != nil {
+	_, err = c.conn.ExecContext(ctx, "COMMIT")
+	if err == nil {
+		err = c.d.fs.reach("committed")
+	}
+	if err != nil {
 		return c.rollback(ctx, fmt.Errorf("%w: %w", errUnsure, sqlError(err)))
 	}
 	c.truncate(ctx)
@@ -167,18 +181,7 @@ func (c *committer) register(ctx context.Context) (*process, error) {
 		if err := c.conn.QueryRowContext(ctx, `SELECT epoch FROM meta`).Scan(&p.epoch); err != nil {
 			return err
 		}
-		res, err := c.conn.ExecContext(ctx, `INSERT INTO procs (epoch) VALUES (?)`, p.epoch)
-		if err != nil {
-			return err
-		}
-		if p.id, err = res.LastInsertId(); err != nil {
-			return err
-		}
-		path := c.d.procLock(p.id)
-		if p.lock, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
-			return err
-		}
-		return flock(p.lock, unix.LOCK_EX|unix.LOCK_NB)
+		return c.newID(ctx, p)
 	})
 	if err != nil {
 		if p.lock != nil {
@@ -187,6 +190,26 @@ func (c *committer) register(ctx context.Context) (*process, error) {
 		return nil, fmt.Errorf("register with the store: %w", err)
 	}
 	return p, nil
+}
+
+// newID inserts the row of a process and takes its lock. An id whose lock file exists was given to somebody whom this
+// catalog does not know: one that died before it was registered, or one of a newer catalog than this. It is passed over.
+func (c *committer) newID(ctx context.Context, p *process) (err error) {
+	for {
+		if p.id, err = insert(ctx, c.st.insertProc, p.epoch); err != nil {
+			return err
+		}
+		p.lock, err = os.OpenFile(c.d.procLock(p.id), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+		if err == nil {
+			return flock(p.lock, unix.LOCK_EX|unix.LOCK_NB)
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		if _, err := c.st.deleteProc.ExecContext(ctx, p.id); err != nil {
+			return err
+		}
+	}
 }
 
 func (d *Driver) procLock(id int64) string {
@@ -201,11 +224,13 @@ func (c *committer) unregister() error {
 		if err := c.sealPacks(ctx); err != nil {
 			return err
 		}
-		_, err := c.conn.ExecContext(ctx, `DELETE FROM procs WHERE id = ?`, p.id)
-		return err
+		if c.d.litter.Load() {
+			return nil
+		}
+		_, err := c.st.deleteProc.ExecContext(ctx, p.id)
+		return errors.Join(err, os.Remove(p.lock.Name()))
 	}))
-	errs = append(errs, os.Remove(p.lock.Name()), p.lock.Close())
-	return errors.Join(errs...)
+	return errors.Join(append(errs, p.lock.Close())...)
 }
 
 // sealPacks marks the packs that were sealed since.
@@ -341,8 +366,7 @@ func (c *committer) commit(ctx context.Context, group []*request) {
 	if err == nil {
 		c.packs.sealing = c.packs.sealing[:0]
 	} else {
-		// Nobody can say which of its bytes a row names.
-		err = errors.Join(err, c.packs.seal())
+		err = c.packs.fail(err)
 	}
 	for _, r := range group {
 		if r.err == nil {

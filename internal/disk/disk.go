@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -24,7 +26,8 @@ type Options struct {
 	// Now is the clock; time.Now when nil. It is never asked for anything that data depends on.
 	Now func() time.Time
 
-	fs fsys // for tests; the directory when nil
+	fs       fsys  // for tests; the directory when nil
+	packSize int64 // for tests; packSize when 0
 }
 
 const (
@@ -44,6 +47,7 @@ type Driver struct {
 	dir   string
 	fs    fsys
 	floor int64
+	pack  int64 // size at which packs are sealed
 
 	reads  *readPool // of catalog.db
 	proc   *process
@@ -53,6 +57,10 @@ type Driver struct {
 	files  *fileCache
 
 	sweeping sync.Mutex // one sweep at a time
+
+	// litter is set when files of this process may lie about that no row names. It then leaves its row in the catalog, so
+	// that they are swept as those of a process that died.
+	litter atomic.Bool
 
 	stop context.CancelFunc // ends the goroutines that background waits for
 	bg   sync.WaitGroup
@@ -76,7 +84,7 @@ func open(ctx context.Context, dir string, opts Options) (_ *Driver, err error) 
 	if err := makeDirs(dir); err != nil {
 		return nil, err
 	}
-	d := &Driver{dir: dir, fs: opts.fs, floor: opts.MinFree}
+	d := &Driver{dir: dir, fs: opts.fs, floor: opts.MinFree, pack: cmp.Or(opts.packSize, packSize)}
 	if d.fs == nil {
 		d.fs = osFS(dir)
 	}

@@ -26,6 +26,8 @@ type fsys interface {
 	list(name string) ([]string, error)
 	// free returns how many bytes may still be written, and the size of the file system.
 	free() (free, size int64, err error)
+	// reach is called before each step of a transaction, which goes to the file system past this interface.
+	reach(step string) error
 }
 
 type file interface {
@@ -85,6 +87,8 @@ func (root osFS) free() (free, size int64, err error) {
 	}
 	return int64(st.Bavail) * st.Bsize, int64(st.Blocks) * st.Bsize, nil
 }
+
+func (root osFS) reach(string) error { return nil }
 
 type osFile struct{ *os.File }
 

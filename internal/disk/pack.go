@@ -26,7 +26,7 @@ func (p *packs) append(body []byte) (name string, off int64, err error) {
 	if err := p.d.room(int64(len(body))); err != nil {
 		return "", 0, err
 	}
-	if p.cur != nil && p.cur.size > 0 && p.cur.size+int64(len(body)) > packSize {
+	if p.cur != nil && p.cur.size > 0 && p.cur.size+int64(len(body)) > p.d.pack {
 		if err := p.seal(); err != nil {
 			return "", 0, err
 		}
@@ -53,8 +53,9 @@ func (p *packs) append(body []byte) (name string, off int64, err error) {
 	return p.cur.name, off, nil
 }
 
-// fail seals the pack after a failed write or sync: what a failed sync has written nobody can know.
+// fail seals the pack after a failed write, sync or commit: what of it has lasted nobody can know.
 func (p *packs) fail(err error) error {
+	p.d.litter.Store(true)
 	if serr := p.seal(); serr != nil {
 		return fmt.Errorf("%w (and %w)", ioError(err), serr)
 	}

@@ -260,9 +260,16 @@ func (s *session) Close() error {
 	unsure := errors.Is(s.err, errUnsure)
 	for _, x := range s.staged {
 		waited := x.wait()
-		if x.own && !x.row && !unsure && waited == nil {
+		switch {
+		case !x.own || x.row:
+		case unsure || waited != nil:
+			s.d.litter.Store(true)
+		default:
 			errs = append(errs, s.d.fs.remove(x.at.file))
 		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		s.d.litter.Store(true)
 	}
 	s.err = errClosed
 	s.pin.release()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -25,7 +26,39 @@ func (d *Driver) sweep(ctx context.Context) error {
 		}
 		errs = append(errs, d.sweepProcess(ctx, id))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, d.sweepLocks(ctx))...)
+}
+
+// sweepLocks removes the lock files of those who died before they were registered. A transaction keeps those out who are
+// just being registered.
+func (d *Driver) sweepLocks(ctx context.Context) error {
+	names, err := d.fs.list("procs")
+	if err != nil || len(names) < 2 {
+		return err // at most this process's own
+	}
+	return d.commit.tx(ctx, func(ctx context.Context) error {
+		for _, name := range names {
+			var known bool
+			err := d.commit.conn.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM procs WHERE id = ?)`, name).Scan(&known)
+			if err != nil {
+				return err
+			}
+			if known {
+				continue
+			}
+			lock, err := tryLock(filepath.Join(d.dir, "procs", name))
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+			if lock == nil {
+				continue
+			}
+			if err := errors.Join(os.Remove(lock.Name()), lock.Close()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 func (d *Driver) otherProcesses(ctx context.Context) (ids []int64, err error) {
@@ -65,7 +98,7 @@ func (d *Driver) sweepProcess(ctx context.Context, id int64) error {
 		if _, err := d.commit.conn.ExecContext(ctx, `UPDATE packs SET sealed = 1 WHERE proc = ?`, id); err != nil {
 			return err
 		}
-		_, err := d.commit.conn.ExecContext(ctx, `DELETE FROM procs WHERE id = ?`, id)
+		_, err := d.commit.st.deleteProc.ExecContext(ctx, id)
 		return err
 	})
 	if err == nil && lock != nil {
