@@ -14,7 +14,7 @@ import (
 
 // readPool reads catalog.db. Every question is one statement, and so one snapshot; no read outlives a page.
 type readPool struct {
-	db      *sql.DB
+	db      *sql.DB // closes the statements, too
 	bucket  *sql.Stmt
 	buckets *sql.Stmt
 	stat    *sql.Stmt
@@ -35,17 +35,18 @@ func openReadPool(ctx context.Context, path string) (*readPool, error) {
 	err = prepare(ctx, db, map[**sql.Stmt]string{
 		&p.bucket:  `SELECT id, owner, created FROM buckets WHERE name = ?`,
 		&p.buckets: `SELECT name, owner, created FROM buckets WHERE name >= ? ORDER BY name LIMIT ?`,
-		&p.stat: `SELECT k.info FROM buckets b LEFT JOIN keys k ON k.bucket = b.id AND k.key = ? AND k.version = 0
+		&p.stat: `SELECT b.id, k.info FROM buckets b LEFT JOIN keys k ON k.bucket = b.id AND k.key = ? AND k.version = 0
 			WHERE b.name = ?`,
-		&p.open: `SELECT k.info, f.hash, f.terms FROM buckets b
+		&p.open: `SELECT b.id, k.info, f.hash, f.terms FROM buckets b
 			LEFT JOIN keys k ON k.bucket = b.id AND k.key = ? AND k.version = 0
 			LEFT JOIN files f ON f.id = k.file WHERE b.name = ?`,
 		&p.list: `SELECT key, info FROM keys WHERE bucket = ? AND key >= ? AND (key < ? OR ?) AND version = 0
 			ORDER BY key LIMIT ?`,
 		&p.file:   `SELECT terms FROM files WHERE hash = ?`,
 		&p.byHash: `SELECT id, file, off, len FROM xorbs WHERE hash = ?`,
-		&p.byID:   `SELECT hash, file, off, len FROM xorbs WHERE id = ? AND doomed = 0`,
-		&p.epoch:  `SELECT m.epoch, p.epoch FROM meta m, procs p WHERE p.id = ?`,
+		&p.byID: `SELECT hash, file, off, len FROM xorbs WHERE id = ? AND doomed = 0
+			AND id NOT IN (SELECT xorb FROM damaged)`,
+		&p.epoch: `SELECT m.epoch, p.epoch FROM meta m, procs p WHERE p.id = ?`,
 	})
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
@@ -57,10 +58,10 @@ type preparer interface {
 	PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
 }
 
-// prepare fills in the statements; they are closed with their connection.
+// prepare fills in the statements. Those of an sql.DB are closed with it, those of an sql.Conn are not.
 func prepare(ctx context.Context, db preparer, queries map[**sql.Stmt]string) error {
 	for at, query := range queries {
-		stmt, err := db.PrepareContext(ctx, query) //nolint:sqlclosecheck // it lives as long as db
+		stmt, err := db.PrepareContext(ctx, query) //nolint:sqlclosecheck // see above
 		if err != nil {
 			return fmt.Errorf("prepare %q: %w", query, sqlError(err))
 		}
@@ -129,6 +130,9 @@ func (d *Driver) Buckets(ctx context.Context, start string, limit int) (page []o
 
 // CreateBucket implements object.Catalog.
 func (d *Driver) CreateBucket(ctx context.Context, b object.Bucket) error {
+	if err := d.room(0); err != nil {
+		return err
+	}
 	return d.commit.tx(ctx, func(ctx context.Context) error {
 		res, err := d.commit.conn.ExecContext(ctx,
 			`INSERT INTO buckets (name, owner, created) VALUES (?, ?, ?) ON CONFLICT (name) DO NOTHING`,
@@ -170,12 +174,13 @@ func (d *Driver) Stat(ctx context.Context, bucket, key string) (object.Info, err
 	if err := live(ctx); err != nil {
 		return object.Info{}, err
 	}
+	at := keyName{bucket: bucket, key: key}
 	var row []byte
-	err := d.reads.stat.QueryRowContext(brief(ctx), []byte(key), bucket).Scan(&row)
+	err := d.reads.stat.QueryRowContext(brief(ctx), []byte(key), bucket).Scan(&at.bucketID, &row)
 	if err := foundKey(err, row); err != nil {
 		return object.Info{}, err
 	}
-	return decodeInfo(bucket, key, row)
+	return decodeInfo(at, row)
 }
 
 // foundKey tells a missing bucket (no row at all) from a missing key (a row without info).
@@ -191,7 +196,8 @@ func foundKey(err error, info []byte) error {
 	return nil
 }
 
-// List implements object.Catalog.
+// List implements object.Catalog. One damaged row fails the page that it is on: a listing that leaves a key out would be
+// taken for the truth.
 func (d *Driver) List(ctx context.Context, bucket string, q object.Page) (page []object.Info, more bool, err error) {
 	id, _, err := d.bucket(ctx, bucket)
 	if err != nil {
@@ -208,7 +214,7 @@ func (d *Driver) List(ctx context.Context, bucket string, q object.Page) (page [
 		if err := rows.Scan(&key, &row); err != nil {
 			return nil, false, sqlError(err)
 		}
-		info, err := decodeInfo(bucket, string(key), row)
+		info, err := decodeInfo(keyName{bucket, id, string(key)}, row)
 		if err != nil {
 			return nil, false, err
 		}
@@ -250,12 +256,13 @@ func (d *Driver) openKey(ctx context.Context, n *pin, bucket, key string) (objec
 	if err := live(ctx); err != nil {
 		return object.Info{}, nil, err
 	}
+	at := keyName{bucket: bucket, key: key}
 	var row, hash, terms []byte
-	err := d.reads.open.QueryRowContext(brief(ctx), []byte(key), bucket).Scan(&row, &hash, &terms)
+	err := d.reads.open.QueryRowContext(brief(ctx), []byte(key), bucket).Scan(&at.bucketID, &row, &hash, &terms)
 	if err := foundKey(err, row); err != nil {
 		return object.Info{}, nil, err
 	}
-	info, err := decodeInfo(bucket, key, row)
+	info, err := decodeInfo(at, row)
 	if err != nil {
 		return object.Info{}, nil, err
 	}

@@ -5,12 +5,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
-
-	"golang.org/x/sys/unix"
 
 	"hugbucket/internal/object"
 )
@@ -50,6 +48,11 @@ func (r *request) bytes() int {
 	return n
 }
 
+// adds says whether the request makes a key name something.
+func (r *request) adds() bool {
+	return slices.ContainsFunc(r.changes, func(ch object.Change) bool { return ch.New != nil })
+}
+
 // committer makes all transactions that write the catalog. Commits that come at the same time share one sync of a pack
 // and one transaction.
 type committer struct {
@@ -62,9 +65,10 @@ type committer struct {
 	held    *request // received, but too late or too much for the group that was being made
 	packs   packs    // for run alone
 
-	mu   sync.Mutex // guards conn and its statements
-	conn *sql.Conn
-	st   writeStatements
+	mu      sync.Mutex // guards what follows
+	conn    *sql.Conn
+	st      writeStatements
+	walNext int64 // size of the write-ahead log at which it is cut back
 }
 
 type writeStatements struct {
@@ -74,20 +78,30 @@ type writeStatements struct {
 	fileByHash, insertFile            *sql.Stmt
 	undoomFile, undoomXorbs           *sql.Stmt
 	xorbByHash, insertXorb            *sql.Stmt
+	moveXorb, trash, mended           *sql.Stmt
+	fileDamaged, moveFile, delRefs    *sql.Stmt
 	insertRef, putPack, sealPack      *sql.Stmt
 }
 
 func newCommitter(ctx context.Context, d *Driver, db *sql.DB, lock *lockFile) (*committer, error) {
 	c := &committer{
 		d: d, db: db, lock: lock, walPath: filepath.Join(d.dir, "catalog.db-wal"),
-		queue: make(chan *request), stopped: make(chan struct{}),
+		queue: make(chan *request), stopped: make(chan struct{}), walNext: walLimit,
 	}
 	c.packs.d = d
 	var err error
 	if c.conn, err = db.Conn(ctx); err != nil {
-		return nil, sqlError(err)
+		return nil, errors.Join(sqlError(err), db.Close(), lock.close())
 	}
-	err = prepare(ctx, c.conn, map[**sql.Stmt]string{
+	err = prepare(ctx, c.conn, c.queries())
+	if err != nil {
+		return nil, errors.Join(err, c.close())
+	}
+	return c, nil
+}
+
+func (c *committer) queries() map[**sql.Stmt]string {
+	return map[**sql.Stmt]string{
 		&c.st.epoch:      `SELECT m.epoch, p.epoch FROM meta m, procs p WHERE p.id = ?`,
 		&c.st.tellEpoch:  `UPDATE procs SET epoch = ? WHERE id = ?`,
 		&c.st.insertProc: `INSERT INTO procs (epoch) VALUES (?)`,
@@ -100,7 +114,7 @@ func newCommitter(ctx context.Context, d *Driver, db *sql.DB, lock *lockFile) (*
 		&c.st.undoomFile: `UPDATE files SET doomed = 0 WHERE id = ?`,
 		&c.st.undoomXorbs: `UPDATE xorbs SET doomed = 0
 			WHERE doomed <> 0 AND id IN (SELECT xorb FROM refs WHERE file = ?)`,
-		&c.st.xorbByHash: `SELECT id, doomed FROM xorbs WHERE hash = ?`,
+		&c.st.xorbByHash: `SELECT id, doomed, id IN (SELECT xorb FROM damaged) FROM xorbs WHERE hash = ?`,
 		&c.st.insertXorb: `INSERT INTO xorbs (hash, file, off, len) VALUES (?, ?, ?, ?)`,
 		&c.st.insertRef:  `INSERT INTO refs (xorb, file) VALUES (?, ?)`,
 		&c.st.putKey: `INSERT INTO keys (bucket, key, version, file, info) VALUES (?, ?, 0, ?, ?)
@@ -108,14 +122,27 @@ func newCommitter(ctx context.Context, d *Driver, db *sql.DB, lock *lockFile) (*
 		&c.st.putPack: `INSERT INTO packs (file, proc, sealed, size) VALUES (?, ?, 0, ?)
 			ON CONFLICT (file) DO UPDATE SET size = excluded.size`,
 		&c.st.sealPack: `UPDATE packs SET sealed = 1 WHERE file = ?`,
-	})
-	if err != nil {
-		return nil, errors.Join(err, c.conn.Close())
+
+		&c.st.moveXorb: `UPDATE xorbs SET file = ?, off = ?, len = ? WHERE id = ?`,
+		&c.st.trash: `INSERT INTO trash (file, epoch) SELECT file, ?1 FROM xorbs
+			WHERE id = ?2 AND file NOT IN (SELECT file FROM packs) ON CONFLICT (file) DO NOTHING`,
+		&c.st.mended:      `DELETE FROM damaged WHERE xorb = ?`,
+		&c.st.fileDamaged: `SELECT EXISTS (SELECT 1 FROM damaged d JOIN refs r ON r.xorb = d.xorb WHERE r.file = ?)`,
+		&c.st.moveFile:    `UPDATE files SET size = ?, terms = ? WHERE id = ?`,
+		&c.st.delRefs:     `DELETE FROM refs WHERE file = ?`,
 	}
-	return c, nil
 }
 
-func (c *committer) close() error { return errors.Join(c.conn.Close(), c.db.Close()) }
+// close closes the connection, the database and the lock. SQLite keeps all of them open under statements that are not closed.
+func (c *committer) close() error {
+	var errs []error
+	for stmt := range c.queries() {
+		if *stmt != nil {
+			errs = append(errs, (*stmt).Close())
+		}
+	}
+	return errors.Join(append(errs, c.conn.Close(), c.db.Close(), c.lock.close())...)
+}
 
 // tx runs f in a transaction under the lock that processes share. An error of f or of anything before COMMIT leaves
 // nothing; an error of COMMIT is an errUnsure.
@@ -165,72 +192,23 @@ func (c *committer) rollback(ctx context.Context, err error) error {
 
 // truncate cuts the write-ahead log back when it has grown, so that neither it nor the time to recover it grows for ever.
 // The transaction before has lasted whatever comes of it; the next one tries again.
+// It does not wait for readers, because everybody waits for it; when some are in the way, it tries again when the log has
+// grown by as much again.
 func (c *committer) truncate(ctx context.Context) {
-	if st, err := os.Stat(c.walPath); err != nil || st.Size() < walLimit {
+	st, err := os.Stat(c.walPath)
+	if err != nil || st.Size() < c.walNext {
 		return
 	}
-	var busy, log, done int
-	_ = c.conn.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &log, &done)
-}
-
-// register makes this process known to the catalog: it gets an id that was never used, and holds the lock that shows it
-// to be alive before anybody can see the id.
-func (c *committer) register(ctx context.Context) (*process, error) {
-	p := &process{pins: make(map[int64]int)}
-	err := c.tx(ctx, func(ctx context.Context) error {
-		if err := c.conn.QueryRowContext(ctx, `SELECT epoch FROM meta`).Scan(&p.epoch); err != nil {
-			return err
-		}
-		return c.newID(ctx, p)
-	})
-	if err != nil {
-		if p.lock != nil {
-			err = errors.Join(err, p.lock.Close())
-		}
-		return nil, fmt.Errorf("register with the store: %w", err)
+	c.walNext = st.Size() + walLimit
+	if _, err := c.conn.ExecContext(ctx, "PRAGMA busy_timeout = 0"); err != nil {
+		return
 	}
-	return p, nil
-}
-
-// newID inserts the row of a process and takes its lock. An id whose lock file exists was given to somebody whom this
-// catalog does not know: one that died before it was registered, or one of a newer catalog than this. It is passed over.
-func (c *committer) newID(ctx context.Context, p *process) (err error) {
-	for {
-		if p.id, err = insert(ctx, c.st.insertProc, p.epoch); err != nil {
-			return err
-		}
-		p.lock, err = os.OpenFile(c.d.procLock(p.id), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-		if err == nil {
-			return flock(p.lock, unix.LOCK_EX|unix.LOCK_NB)
-		}
-		if !errors.Is(err, fs.ErrExist) {
-			return err
-		}
-		if _, err := c.st.deleteProc.ExecContext(ctx, p.id); err != nil {
-			return err
-		}
+	busy, log, done := 1, 0, 0
+	err = c.conn.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &log, &done)
+	if err == nil && busy == 0 {
+		c.walNext = walLimit
 	}
-}
-
-func (d *Driver) procLock(id int64) string {
-	return filepath.Join(d.dir, "procs", fmt.Sprint(id))
-}
-
-// unregister seals the pack and takes this process out of the catalog.
-func (c *committer) unregister() error {
-	p := c.d.proc
-	errs := []error{c.packs.seal()}
-	errs = append(errs, c.tx(context.Background(), func(ctx context.Context) error {
-		if err := c.sealPacks(ctx); err != nil {
-			return err
-		}
-		if c.d.litter.Load() {
-			return nil
-		}
-		_, err := c.st.deleteProc.ExecContext(ctx, p.id)
-		return errors.Join(err, os.Remove(p.lock.Name()))
-	}))
-	return errors.Join(append(errs, p.lock.Close())...)
+	_, _ = c.conn.ExecContext(ctx, "PRAGMA busy_timeout = "+busyTimeout) // if it fails, turns are taken without patience
 }
 
 // sealPacks marks the packs that were sealed since.
@@ -241,35 +219,6 @@ func (c *committer) sealPacks(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// tick tells the catalog how far this process is, when that has changed. An error is left to the next tick or commit.
-func (c *committer) tick(ctx context.Context) {
-	p := c.d.proc
-	var epoch, told int64
-	if err := c.d.reads.epoch.QueryRowContext(brief(ctx), p.id).Scan(&epoch, &told); err != nil {
-		return
-	}
-	if p.past(epoch) == told {
-		return
-	}
-	_ = c.tx(ctx, c.tellEpoch)
-}
-
-// tellEpoch brings procs.epoch up to date in the transaction under way. A process that the catalog does not know must not
-// write: others take its files for garbage.
-func (c *committer) tellEpoch(ctx context.Context) error {
-	p := c.d.proc
-	var epoch, told int64
-	if err := c.st.epoch.QueryRowContext(ctx, p.id).Scan(&epoch, &told); err != nil {
-		return fmt.Errorf("process %d in the catalog: %w", p.id, err)
-	}
-	past := p.past(epoch)
-	if past == told {
-		return nil
-	}
-	_, err := c.st.tellEpoch.ExecContext(ctx, past, p.id)
-	return err
 }
 
 // submit commits a request and waits for the outcome.
@@ -341,8 +290,12 @@ func (c *committer) more(group []*request, room int) []*request {
 func (c *committer) commit(ctx context.Context, group []*request) {
 	c.appendBytes(group)
 	group = c.more(group, 0) // who joins now must bring no bytes
+	noRoom := c.d.room(0)
 	err := c.tx(brief(ctx), func(ctx context.Context) error {
 		for _, r := range group {
+			if r.err == nil && noRoom != nil && r.adds() {
+				r.err = noRoom // rows take room, too; what is kept free is for deletions
+			}
 			if r.err != nil {
 				continue
 			}
@@ -376,6 +329,11 @@ func (c *committer) commit(ctx context.Context, group []*request) {
 			c.d.landed(r.plan)
 		}
 		close(r.done)
+	}
+	for _, r := range group {
+		if r.err == nil {
+			c.d.remember(r.plan)
+		}
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"iter"
 	"sort"
 	"sync"
@@ -117,18 +116,35 @@ func fits(t xet.Term, x *xet.XorbInfo) error {
 
 // Block implements object.Content.
 func (c *content) Block(ctx context.Context, off, want int64) ([]byte, error) {
+	if off < 0 {
+		return nil, &object.InvalidError{Field: "offset", Rule: "it is before the start of the object"}
+	}
 	if off >= c.Size() {
 		return nil, io.EOF
 	}
 	if err := live(ctx); err != nil {
 		return nil, err
 	}
+	b, err := c.block(ctx, off, want)
+	if errors.Is(err, errGone) && c.xorb != nil {
+		// The xorb has moved since its place was cached: its row says where to.
+		c.d.xorbs.drop(c.xorb.info.Hash)
+		c.xorb, c.to = nil, 0
+		b, err = c.block(ctx, off, want)
+	}
+	if err != nil && c.xorb != nil {
+		c.d.noteDamage(ctx, c.xorb.info.Hash, err)
+	}
+	return b, err
+}
+
+func (c *content) block(ctx context.Context, off, want int64) ([]byte, error) {
 	at, err := c.find(ctx, off)
 	if err != nil {
 		return nil, err
 	}
 	if at.xorb.info.Hash != c.winXorb || at.chunk < c.from || at.chunk >= c.to {
-		if err := c.fill(ctx, at, off-at.start+want); err != nil {
+		if err := c.fill(at, off-at.start+want); err != nil {
 			return nil, err
 		}
 	}
@@ -150,7 +166,7 @@ func (c *content) Block(ctx context.Context, off, want int64) ([]byte, error) {
 
 // fill reads records into the window: from the chunk at the spot on to the one that holds the want-th byte behind its
 // start, but not past the term nor past readAhead.
-func (c *content) fill(ctx context.Context, at spot, want int64) error {
+func (c *content) fill(at spot, want int64) error {
 	info := at.xorb.info
 	start, end := info.Record(at.chunk)
 	rawStart, rawEnd := info.Raw(at.chunk)
@@ -173,31 +189,25 @@ func (c *content) fill(ctx context.Context, at spot, want int64) error {
 	}
 	*c.window = (*c.window)[:n]
 	c.winXorb, c.from, c.to = info.Hash, 0, 0
-	if err := c.read(ctx, at.xorb, *c.window, int64(start)); err != nil {
+	if err := c.read(at.xorb, *c.window, int64(start)); err != nil {
 		return err
 	}
 	c.from, c.to = at.chunk, last
 	return nil
 }
 
-// read reads bytes of a xorb. When the file is gone the cache was behind: the row says where the xorb lies now.
-func (c *content) read(ctx context.Context, ref *xorbRef, p []byte, off int64) error {
+// read reads bytes of a xorb.
+func (c *content) read(ref *xorbRef, p []byte, off int64) error {
 	f, err := c.d.files.open(ref.place.file)
-	if errors.Is(err, fs.ErrNotExist) {
-		c.d.xorbs.drop(ref.info.Hash)
-		fresh, ferr := c.d.xorb(ctx, ref.info.Hash)
-		if ferr != nil {
-			return ferr
-		}
-		c.xorb = fresh
-		ref = fresh
-		f, err = c.d.files.open(ref.place.file)
-	}
 	if err != nil {
 		return damaged(ref.info.Hash, ref.place, err)
 	}
 	defer f.release()
-	if _, err := f.ReadAt(p, ref.place.off+off); err != nil {
+	_, err = f.ReadAt(p, ref.place.off+off)
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF // the file is shorter than its row says; nobody may take that for the end of the object
+	}
+	if err != nil {
 		return damaged(ref.info.Hash, ref.place, err)
 	}
 	return nil

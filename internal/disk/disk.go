@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,10 +23,7 @@ import (
 type Options struct {
 	// MinFree is how many bytes of the file system are kept free, so that deletions can always commit; 0 means 1 % of it,
 	// at most 2 GiB.
-	MinFree int64
-	// Now is the clock; time.Now when nil. It is never asked for anything that data depends on.
-	Now func() time.Time
-
+	MinFree  int64
 	fs       fsys  // for tests; the directory when nil
 	packSize int64 // for tests; packSize when 0
 }
@@ -57,15 +55,18 @@ type Driver struct {
 	files  *fileCache
 
 	sweeping sync.Mutex // one sweep at a time
+	damaged  sync.Map   // xet.Hash of xorbs whose damage is in the catalog
 
 	// litter is set when files of this process may lie about that no row names. It then leaves its row in the catalog, so
 	// that they are swept as those of a process that died.
 	litter atomic.Bool
 
-	stop context.CancelFunc // ends the goroutines that background waits for
-	bg   sync.WaitGroup
-	once sync.Once
-	err  error // of Close
+	stop      context.CancelFunc // ends the goroutines of bg
+	bg        sync.WaitGroup
+	stopIndex context.CancelFunc // ends indexing, once nothing is committed any more
+	indexing  sync.WaitGroup
+	once      sync.Once
+	err       error // of Close
 }
 
 var _ object.Driver = (*Driver)(nil)
@@ -98,7 +99,7 @@ func open(ctx context.Context, dir string, opts Options) (_ *Driver, err error) 
 	var undo []func() error
 	defer func() {
 		if err != nil {
-			for _, f := range undo {
+			for _, f := range slices.Backward(undo) {
 				err = errors.Join(err, f())
 			}
 		}
@@ -107,12 +108,14 @@ func open(ctx context.Context, dir string, opts Options) (_ *Driver, err error) 
 	if err != nil {
 		return nil, err
 	}
-	undo = append(undo, commitLock.close)
 	catalog, err := d.openCatalog(ctx, commitLock)
 	if err != nil {
+		return nil, errors.Join(err, commitLock.close())
+	}
+	if d.commit, err = newCommitter(ctx, d, catalog, commitLock); err != nil {
 		return nil, err
 	}
-	undo = append(undo, catalog.Close)
+	undo = append(undo, d.commit.close)
 	if d.reads, err = openReadPool(ctx, filepath.Join(dir, "catalog.db")); err != nil {
 		return nil, err
 	}
@@ -123,50 +126,48 @@ func open(ctx context.Context, dir string, opts Options) (_ *Driver, err error) 
 		return nil, err
 	}
 	undo = append(undo, d.index.close)
-	if d.commit, err = newCommitter(ctx, d, catalog, commitLock); err != nil {
-		return nil, err
-	}
-	undo = append(undo, d.commit.close)
 	if d.proc, err = d.commit.register(ctx); err != nil {
 		return nil, err
 	}
 	bg, stop := context.WithCancel(context.WithoutCancel(ctx))
 	d.stop = stop
 	d.bg.Go(func() { d.commit.run(bg) })
-	d.bg.Go(func() { d.index.run(bg) })
 	d.bg.Go(func() { d.housekeep(bg) })
+	indexing, stopIndex := context.WithCancel(context.WithoutCancel(ctx))
+	d.stopIndex = stopIndex
+	d.indexing.Go(func() { d.index.run(indexing) })
 	return d, nil
 }
 
 // makeDirs makes the store's directories and makes them durable.
 func makeDirs(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	var st unix.Statfs_t
+	at := dir
+	for errors.Is(unix.Statfs(at, &st), unix.ENOENT) && at != filepath.Dir(at) {
+		at = filepath.Dir(at) // where the directory is going to be made
+	}
+	if err := refuseRemote(dir, int64(st.Type)); err != nil { //nolint:unconvert // 32 bits on some
 		return err
 	}
-	var st unix.Statfs_t
-	if err := unix.Statfs(dir, &st); err != nil {
-		return &os.PathError{Op: "statfs", Path: dir, Err: err}
-	}
-	if err := refuseRemote(dir, st.Type); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
 	if err := unix.Access(dir, unix.W_OK); err != nil {
 		return fmt.Errorf("%s cannot be written to (%w): check its owner, its mode and the mount", dir, err)
 	}
 	names := append([]string{"xorbs", "procs"}, contentDirs()...)
-	made := false
 	for _, name := range names {
-		err := os.Mkdir(filepath.Join(dir, name), 0o700)
-		made = made || err == nil
-		if err != nil && !errors.Is(err, fs.ErrExist) {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
 	}
-	if !made {
-		return nil
+	// Also when nothing was made: whoever made them may not have come to this.
+	for _, name := range []string{"xorbs", ".", "..", "../.."} {
+		if err := osFS(dir).syncDir(name); err != nil && !errors.Is(err, fs.ErrPermission) {
+			return err // a parent that cannot be read cannot be synced, and was not made by us
+		}
 	}
-	root := osFS(dir)
-	return errors.Join(root.syncDir("xorbs"), root.syncDir("."), osFS(filepath.Dir(dir)).syncDir("."))
+	return nil
 }
 
 // openCatalog opens catalog.db for writing, and creates it.
@@ -194,6 +195,8 @@ func (d *Driver) Close() error {
 	d.once.Do(func() {
 		d.stop()
 		d.bg.Wait()
+		d.stopIndex()
+		d.indexing.Wait()
 		d.err = errors.Join(
 			d.commit.unregister(),
 			d.index.close(),

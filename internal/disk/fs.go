@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -18,6 +19,7 @@ type fsys interface {
 	create(name string) (file, error)
 	// open opens a file for reading.
 	open(name string) (file, error)
+	// rename fails when to exists.
 	rename(from, to string) error
 	remove(name string) error
 	// syncDir makes creations, renames and removals in a directory durable.
@@ -59,7 +61,20 @@ func (root osFS) open(name string) (file, error) {
 	return osFile{f}, nil
 }
 
-func (root osFS) rename(from, to string) error { return os.Rename(root.path(from), root.path(to)) }
+func (root osFS) rename(from, to string) error {
+	from, to = root.path(from), root.path(to)
+	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) { // not every file system knows the flag
+		if err := os.Link(from, to); err != nil {
+			return err
+		}
+		return os.Remove(from)
+	}
+	if err != nil {
+		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
+	}
+	return nil
+}
 
 func (root osFS) remove(name string) error { return os.Remove(root.path(name)) }
 
@@ -85,7 +100,7 @@ func (root osFS) free() (free, size int64, err error) {
 	if err := unix.Statfs(string(root), &st); err != nil {
 		return 0, 0, fmt.Errorf("statfs: %w", err)
 	}
-	return int64(st.Bavail) * st.Bsize, int64(st.Blocks) * st.Bsize, nil
+	return int64(st.Bavail) * int64(st.Bsize), int64(st.Blocks) * int64(st.Bsize), nil //nolint:unconvert // 32 bits on some
 }
 
 func (root osFS) reach(string) error { return nil }
@@ -109,6 +124,10 @@ var remoteFS = map[int64]string{
 	0x6B414653: "AFS",
 	0x00C36400: "Ceph",
 	0x01021997: "9P",
+	0x0BD00BD0: "Lustre",
+	0x01161970: "GFS2",
+	0x7461636F: "OCFS2",
+	0x786F4256: "a folder shared with a virtual machine",
 }
 
 // refuseRemote returns an error when a store in dir would lie on a network file system.
@@ -119,10 +138,19 @@ func refuseRemote(dir string, kind int64) error {
 	return nil
 }
 
-// ioError turns "no room" of any kind into object.ErrNoSpace.
+// ioError turns "no room" of any kind into object.ErrNoSpace, and hides what else an error of the file system is: to a door,
+// fs.ErrExist and its like speak of keys.
 func ioError(err error) error {
-	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
-		return fmt.Errorf("%w: %w", object.ErrNoSpace, err)
+	if err == nil {
+		return nil
 	}
-	return sqlError(err)
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		return fmt.Errorf("%w: %v", object.ErrNoSpace, err) //nolint:errorlint // see above
+	}
+	for _, sentinel := range []error{fs.ErrExist, fs.ErrNotExist, fs.ErrPermission} {
+		if errors.Is(err, sentinel) {
+			return fmt.Errorf("file system: %v", err) //nolint:errorlint // see above
+		}
+	}
+	return err
 }

@@ -6,11 +6,14 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync"
 	"time"
 
+	"hugbucket/internal/object"
 	"hugbucket/internal/xet"
 )
 
@@ -19,7 +22,7 @@ const (
 	indexSlice = 20 * time.Millisecond
 	// indexDelay is how long a chunk may be known to this process only.
 	indexDelay = 200 * time.Millisecond
-	// indexBehind is how many chunks may wait to be written before commits wait for them.
+	// indexBehind is how many chunks may wait to be written before new commits wait for them.
 	indexBehind = 256 << 10
 )
 
@@ -35,21 +38,38 @@ func (l loc) split() (xorb int64, n int) {
 // index answers where a chunk may be stored: a hint, which the xorb's footer confirms. What is new is answered from
 // memory until it is written.
 type index struct {
-	db       *sql.DB
-	lookup64 *sql.Stmt
-	put      *sql.Stmt // of write
-	write    *sql.DB
-	lock     *lockFile
+	db    *sql.DB
+	find  *sql.Stmt
+	put   *sql.Stmt // of write
+	write *sql.DB
+	lock  *lockFile
 
 	mu      sync.Mutex
 	room    sync.Cond // mu; pending has got smaller
 	pending map[uint64]loc
 	writing map[uint64]loc // being written; read only
 	failed  error          // of the last write
+	stopped bool
 	wake    chan struct{}
 }
 
-func openIndex(ctx context.Context, dir string) (_ *index, err error) {
+// openIndex opens index.db, and begins a new one when it is damaged: it only costs that content which comes again is stored
+// again.
+func openIndex(ctx context.Context, dir string) (*index, error) {
+	x, err := openIndexOnce(ctx, dir)
+	if errors.Is(err, object.ErrCorrupt) {
+		for _, suffix := range []string{"", "-wal", "-shm"} {
+			path := filepath.Join(dir, "index.db"+suffix)
+			if rerr := os.Rename(path, path+".damaged"); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
+				return nil, errors.Join(err, rerr)
+			}
+		}
+		x, err = openIndexOnce(ctx, dir)
+	}
+	return x, err
+}
+
+func openIndexOnce(ctx context.Context, dir string) (_ *index, err error) {
 	x := &index{pending: make(map[uint64]loc), wake: make(chan struct{}, 1)}
 	x.room.L = &x.mu
 	if x.lock, err = openLock(filepath.Join(dir, "index.lock")); err != nil {
@@ -74,7 +94,7 @@ func openIndex(ctx context.Context, dir string) (_ *index, err error) {
 	if x.db, err = openDB(path, "NORMAL", readers, readCacheKiB); err != nil {
 		return nil, err
 	}
-	if err := prepare(ctx, x.db, map[**sql.Stmt]string{&x.lookup64: `SELECT loc FROM chunks WHERE h = ?`}); err != nil {
+	if err := prepare(ctx, x.db, map[**sql.Stmt]string{&x.find: `SELECT loc FROM chunks WHERE h = ?`}); err != nil {
 		return nil, err
 	}
 	err = prepare(ctx, x.write, map[**sql.Stmt]string{
@@ -83,8 +103,8 @@ func openIndex(ctx context.Context, dir string) (_ *index, err error) {
 	return x, err
 }
 
-// lookup returns the hint for a chunk.
-func (x *index) lookup(ctx context.Context, h uint64) (loc, bool, error) {
+// lookup returns the hint for a chunk. An index that cannot be read has none.
+func (x *index) lookup(ctx context.Context, h uint64) (loc, bool) {
 	x.mu.Lock()
 	at, ok := x.pending[h]
 	if !ok {
@@ -92,27 +112,18 @@ func (x *index) lookup(ctx context.Context, h uint64) (loc, bool, error) {
 	}
 	x.mu.Unlock()
 	if ok {
-		return at, true, nil
+		return at, true
 	}
-	err := x.lookup64.QueryRowContext(brief(ctx), int64(h)).Scan(&at)
-	if errors.Is(err, sql.ErrNoRows) {
-		return 0, false, nil
-	}
-	if err != nil {
-		return 0, false, fmt.Errorf("index.db: %w", sqlError(err))
-	}
-	return at, true, nil
+	err := x.find.QueryRowContext(brief(ctx), int64(h)).Scan(&at)
+	return at, err == nil
 }
 
-// add takes note of a stored xorb's chunks, to be written soon. It waits when the index is far behind.
+// add takes note of a stored xorb's chunks, to be written soon.
 func (x *index) add(id int64, info *xet.XorbInfo) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	for len(x.pending) > indexBehind && x.failed == nil {
-		x.room.Wait()
-	}
-	if len(x.pending) > indexBehind {
-		return // the index cannot be written; it is derived, and its loss costs space, not data
+	if len(x.pending) > 2*indexBehind {
+		return // the index cannot be written; it is derived, and what it lacks costs space, not data
 	}
 	for i, c := range info.Chunks {
 		x.pending[c.Hash.Truncated()] = makeLoc(id, i)
@@ -120,6 +131,21 @@ func (x *index) add(id int64, info *xet.XorbInfo) {
 	select {
 	case x.wake <- struct{}{}:
 	default:
+	}
+}
+
+// catchUp waits while the index is far behind, so that commits do not run away from it.
+func (x *index) catchUp(ctx context.Context) {
+	stop := context.AfterFunc(ctx, func() {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		x.room.Broadcast()
+	})
+	defer stop()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for len(x.pending) > indexBehind && x.failed == nil && !x.stopped && ctx.Err() == nil {
+		x.room.Wait()
 	}
 }
 
@@ -136,9 +162,14 @@ func (x *index) run(ctx context.Context) {
 			case <-t.C:
 			}
 			t.Stop()
+			x.flush(context.WithoutCancel(ctx))
 		}
-		x.flush(context.WithoutCancel(ctx))
 	}
+	x.flush(context.WithoutCancel(ctx))
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.stopped = true
+	x.room.Broadcast()
 }
 
 // flush writes what is pending.

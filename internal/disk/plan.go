@@ -24,6 +24,7 @@ type plan struct {
 type plannedFile struct {
 	hash   xet.Hash
 	id     int64 // 0 until it is inserted
+	mend   bool  // it is stored, but damaged: what is staged takes its place
 	size   int64
 	doomed bool
 	rec    xet.Reconstruction // of one to insert
@@ -32,8 +33,11 @@ type plannedFile struct {
 
 type plannedXorb struct {
 	id     int64 // 0 until it is inserted
+	mend   bool  // it is stored, but damaged: what is staged takes its place
 	doomed bool
-	staged *stagedXorb
+	staged *stagedXorb // nil when it is stored and stays as it is
+	// forgotten says that the session kept no footer of it.
+	forgotten bool
 }
 
 type plannedKey struct {
@@ -82,7 +86,7 @@ func (c *committer) planKeys(ctx context.Context, p *plan, r *request) error {
 			cur, ok := changed[at]
 			if !ok {
 				var err error
-				if cur, err = c.current(ctx, ch.Bucket, id, ch.Key); err != nil {
+				if cur, err = c.current(ctx, keyName{ch.Bucket, id, ch.Key}); err != nil {
 					return err
 				}
 			}
@@ -104,7 +108,7 @@ func (c *committer) planKeys(ctx context.Context, p *plan, r *request) error {
 			var err error
 			info := *ch.New
 			info.Key = ch.Key
-			if k.info, err = encodeInfo(&info); err != nil {
+			if k.info, err = encodeInfo(keyName{ch.Bucket, id, ch.Key}, &info); err != nil {
 				return fail(err)
 			}
 		}
@@ -114,35 +118,39 @@ func (c *committer) planKeys(ctx context.Context, p *plan, r *request) error {
 }
 
 // current returns what a key names, nil if nothing.
-func (c *committer) current(ctx context.Context, bucket string, id int64, key string) (*object.Info, error) {
+func (c *committer) current(ctx context.Context, at keyName) (*object.Info, error) {
 	var row []byte
-	err := c.st.keyInfo.QueryRowContext(ctx, id, []byte(key)).Scan(&row)
+	err := c.st.keyInfo.QueryRowContext(ctx, at.bucketID, []byte(at.key)).Scan(&row)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil //nolint:nilnil // a missing key is an answer
 	}
 	if err != nil {
 		return nil, sqlError(err)
 	}
-	info, err := decodeInfo(bucket, key, row)
+	info, err := decodeInfo(at, row)
 	return &info, err
 }
 
-// planFile finds the row of a file, or what is needed to insert it. A row that exists wins over what is staged.
+// planFile finds the row of a file, or what is needed to insert it. A row that exists wins over what is staged, unless it is
+// known to be damaged: somebody who stores a damaged file again expects it to be whole then.
 func (c *committer) planFile(ctx context.Context, p *plan, s *session, h xet.Hash) error {
 	if p.byHash[h] != nil {
 		return nil
 	}
 	f := &plannedFile{hash: h}
+	rec, staged := s.files[h]
 	var doomed int64
 	err := c.st.fileByHash.QueryRowContext(ctx, h[:]).Scan(&f.id, &f.size, &doomed)
+	if err == nil && staged {
+		err = c.st.fileDamaged.QueryRowContext(ctx, f.id).Scan(&f.mend)
+	}
 	switch {
-	case err == nil:
+	case err == nil && !f.mend:
 		f.doomed = doomed != 0
-	case !errors.Is(err, sql.ErrNoRows):
+	case err != nil && !errors.Is(err, sql.ErrNoRows):
 		return sqlError(err)
 	default:
-		rec, ok := s.files[h]
-		if !ok && !h.IsZero() {
+		if !staged && !h.IsZero() {
 			return &object.InvalidError{Field: "file", Rule: fmt.Sprintf("file %s is neither stored nor staged", h)}
 		}
 		f.rec, f.rec.Hash, f.size = rec, h, int64(rec.Size)
@@ -163,11 +171,16 @@ func (c *committer) planXorb(ctx context.Context, p *plan, s *session, h xet.Has
 		return nil
 	}
 	x := &plannedXorb{}
-	var doomed int64
-	err := c.st.xorbByHash.QueryRowContext(ctx, h[:]).Scan(&x.id, &doomed)
+	var doomed, damaged int64
+	err := c.st.xorbByHash.QueryRowContext(ctx, h[:]).Scan(&x.id, &doomed, &damaged)
 	switch {
 	case err == nil:
 		x.doomed = doomed != 0
+		if x.mend = damaged != 0; x.mend {
+			if x.staged = s.find(h); x.staged != nil {
+				p.xorbs = append(p.xorbs, x)
+			}
+		}
 	case !errors.Is(err, sql.ErrNoRows):
 		return sqlError(err)
 	default:
@@ -183,9 +196,7 @@ func (c *committer) planXorb(ctx context.Context, p *plan, s *session, h xet.Has
 // write makes the plan's rows: xorbs, then files, then keys.
 func (c *committer) write(ctx context.Context, p *plan) error {
 	for _, x := range p.xorbs {
-		at := x.staged.at
-		var err error
-		if x.id, err = insert(ctx, c.st.insertXorb, x.staged.hash[:], at.file, at.off, at.len); err != nil {
+		if err := c.writeXorb(ctx, x); err != nil {
 			return err
 		}
 	}
@@ -208,10 +219,38 @@ func (c *committer) write(ctx context.Context, p *plan) error {
 	return nil
 }
 
+func (c *committer) writeXorb(ctx context.Context, x *plannedXorb) (err error) {
+	at := x.staged.at
+	if !x.mend {
+		x.id, err = insert(ctx, c.st.insertXorb, x.staged.hash[:], at.file, at.off, at.len)
+		return err
+	}
+	var epoch, told int64
+	if err := c.st.epoch.QueryRowContext(ctx, c.d.proc.id).Scan(&epoch, &told); err != nil {
+		return err
+	}
+	if _, err := c.st.trash.ExecContext(ctx, epoch+1, x.id); err != nil {
+		return err
+	}
+	if _, err := c.st.moveXorb.ExecContext(ctx, at.file, at.off, at.len, x.id); err != nil {
+		return err
+	}
+	_, err = c.st.mended.ExecContext(ctx, x.id)
+	return err
+}
+
 func (c *committer) writeFile(ctx context.Context, p *plan, f *plannedFile) (err error) {
-	undoom := f.doomed
-	if f.id == 0 {
-		if f.id, err = insert(ctx, c.st.insertFile, f.hash[:], int64(f.rec.Size), f.terms); err != nil {
+	undoom := f.doomed || f.mend
+	if f.id == 0 || f.mend {
+		if f.mend {
+			_, err = c.st.moveFile.ExecContext(ctx, f.size, f.terms, f.id)
+			if err == nil {
+				_, err = c.st.delRefs.ExecContext(ctx, f.id)
+			}
+		} else {
+			f.id, err = insert(ctx, c.st.insertFile, f.hash[:], f.size, f.terms)
+		}
+		if err != nil {
 			return err
 		}
 		for _, h := range termXorbs(f.rec.Terms) {
@@ -240,19 +279,27 @@ func insert(ctx context.Context, st *sql.Stmt, args ...any) (int64, error) {
 	return res.LastInsertId()
 }
 
-// landed tells caches and index what a commit has stored.
+// landed tells session, caches and index what a commit has stored, so that the next one finds it.
 func (d *Driver) landed(p *plan) {
 	for _, x := range p.xorbs {
-		s := x.staged
-		s.row = true
-		info := s.info
-		if info == nil { // forgotten by its session
-			var err error
-			if info, err = d.readFooter(s.hash, s.at); err != nil {
-				continue // the index is derived; reading the xorb will report the same damage
+		x.staged.row = true
+		d.damaged.Delete(x.staged.hash)
+		d.xorbs.drop(x.staged.hash)
+		x.forgotten = x.staged.info == nil
+		if info := x.staged.info; info != nil {
+			d.xorbs.put(&xorbRef{id: x.id, place: x.staged.at, info: info})
+			d.index.add(x.id, info)
+		}
+	}
+}
+
+// remember indexes the xorbs that their session had forgotten: their footers are read for that, after the answer.
+func (d *Driver) remember(p *plan) {
+	for _, x := range p.xorbs {
+		if x.forgotten {
+			if info, err := d.readFooter(x.staged.hash, x.staged.at); err == nil {
+				d.index.add(x.id, info) // the index is derived; who reads the xorb meets the same error
 			}
 		}
-		d.xorbs.put(&xorbRef{id: x.id, place: s.at, info: info})
-		d.index.add(x.id, info)
 	}
 }

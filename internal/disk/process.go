@@ -1,10 +1,16 @@
 package disk
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
+
+	"golang.org/x/sys/unix"
 )
 
 // process is what the catalog knows of this process: its id, which its files carry, and how far collection may go.
@@ -61,4 +67,93 @@ func (p *process) past(epoch int64) int64 {
 // name returns a name in dir that was never used: prefix, process and number.
 func (p *process) name(prefix string) string {
 	return fmt.Sprintf("%s%d.%d", prefix, p.id, p.seq.Add(1))
+}
+
+// register makes this process known to the catalog: it gets an id that was never used, and holds the lock that shows it
+// to be alive before anybody can see the id.
+func (c *committer) register(ctx context.Context) (*process, error) {
+	p := &process{pins: make(map[int64]int)}
+	err := c.tx(ctx, func(ctx context.Context) error {
+		if err := c.conn.QueryRowContext(ctx, `SELECT epoch FROM meta`).Scan(&p.epoch); err != nil {
+			return err
+		}
+		return c.newID(ctx, p)
+	})
+	if err != nil {
+		if p.lock != nil {
+			err = errors.Join(err, p.lock.Close())
+		}
+		return nil, fmt.Errorf("register with the store: %w", err)
+	}
+	return p, nil
+}
+
+// newID inserts the row of a process and takes its lock. An id whose lock file exists was given to somebody whom this
+// catalog does not know: one that died before it was registered, or one of a newer catalog than this. It is passed over.
+func (c *committer) newID(ctx context.Context, p *process) (err error) {
+	for {
+		if p.id, err = insert(ctx, c.st.insertProc, p.epoch); err != nil {
+			return err
+		}
+		p.lock, err = os.OpenFile(c.d.procLock(p.id), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+		if err == nil {
+			return flock(p.lock, unix.LOCK_EX|unix.LOCK_NB)
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			return ioError(err)
+		}
+		if _, err := c.st.deleteProc.ExecContext(ctx, p.id); err != nil {
+			return err
+		}
+	}
+}
+
+func (d *Driver) procLock(id int64) string {
+	return filepath.Join(d.dir, "procs", fmt.Sprint(id))
+}
+
+// unregister seals the pack and takes this process out of the catalog.
+func (c *committer) unregister() error {
+	p := c.d.proc
+	errs := []error{c.packs.seal()}
+	errs = append(errs, c.tx(context.Background(), func(ctx context.Context) error {
+		if err := c.sealPacks(ctx); err != nil {
+			return err
+		}
+		if c.d.litter.Load() {
+			return nil
+		}
+		_, err := c.st.deleteProc.ExecContext(ctx, p.id)
+		return errors.Join(err, os.Remove(p.lock.Name()))
+	}))
+	return errors.Join(append(errs, p.lock.Close())...)
+}
+
+// tick tells the catalog how far this process is, when that has changed. An error is left to the next tick or commit.
+func (c *committer) tick(ctx context.Context) {
+	p := c.d.proc
+	var epoch, told int64
+	if err := c.d.reads.epoch.QueryRowContext(brief(ctx), p.id).Scan(&epoch, &told); err != nil {
+		return
+	}
+	if p.past(epoch) == told {
+		return
+	}
+	_ = c.tx(ctx, c.tellEpoch)
+}
+
+// tellEpoch brings procs.epoch up to date in the transaction under way. A process that the catalog does not know must not
+// write: others take its files for garbage.
+func (c *committer) tellEpoch(ctx context.Context) error {
+	p := c.d.proc
+	var epoch, told int64
+	if err := c.st.epoch.QueryRowContext(ctx, p.id).Scan(&epoch, &told); err != nil {
+		return fmt.Errorf("process %d in the catalog: %w", p.id, err)
+	}
+	past := p.past(epoch)
+	if past == told {
+		return nil
+	}
+	_, err := c.st.tellEpoch.ExecContext(ctx, past, p.id)
+	return err
 }

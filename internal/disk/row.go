@@ -14,7 +14,7 @@ import (
 // What SQLite keeps has no checksum of its own: each blob that says what a key or a file is begins with one, so that a
 // flipped bit is found before it serves a wrong byte.
 //
-//	info of a key:  u8 version = 1, u32 CRC-32C of (key, what follows),
+//	info of a key:  u8 version = 1, u32 CRC-32C of (u64 bucket id, key, what follows),
 //	                uvarint size, varint ms since 1970, file hash [32], u8 flags,
 //	                MD5 [16] if hasMD5, SHA-256 [32] if hasSHA256, CRC-64/NVME [8] if hasCRC64,
 //	                uvarint length and ETag if hasETag (else it is object.ETagOf), JSON of object.Attrs if hasAttrs
@@ -105,12 +105,30 @@ func (r *rowReader) hash(field string) (h xet.Hash) {
 	return h
 }
 
-func encodeInfo(info *object.Info) ([]byte, error) {
+// maxETag bounds an ETag in bytes.
+const maxETag = 1 << 10
+
+// keyName is whose info a row is.
+type keyName struct {
+	bucket   string
+	bucketID int64
+	key      string
+}
+
+// salt binds an info row to its key.
+func (k keyName) salt() string {
+	return string(binary.LittleEndian.AppendUint64(make([]byte, 0, 8+len(k.key)), uint64(k.bucketID))) + k.key
+}
+
+func encodeInfo(at keyName, info *object.Info) ([]byte, error) {
+	if len(info.ETag) > maxETag {
+		return nil, &object.InvalidError{Field: "ETag", Rule: "it is longer than 1024 bytes"}
+	}
 	row := make([]byte, 5, 160)
 	row = binary.AppendUvarint(row, uint64(info.Size))
 	row = binary.AppendVarint(row, info.ModTime.UnixMilli())
 	row = append(row, info.File[:]...)
-	at := len(row)
+	flags := len(row)
 	row = append(row, 0)
 	for _, d := range []struct {
 		flag byte
@@ -123,36 +141,36 @@ func encodeInfo(info *object.Info) ([]byte, error) {
 		if len(d.sum) != d.size {
 			return nil, fmt.Errorf("digest of %d bytes where %d belong", len(d.sum), d.size)
 		}
-		row[at] |= d.flag
+		row[flags] |= d.flag
 		row = append(row, d.sum...)
 	}
 	if info.ETag != object.ETagOf(info.Digests.MD5, info.File) {
-		row[at] |= hasETag
+		row[flags] |= hasETag
 		row = binary.AppendUvarint(row, uint64(len(info.ETag)))
 		row = append(row, info.ETag...)
 	}
 	if len(info.Attrs.Headers) > 0 || len(info.Attrs.Meta) > 0 {
-		row[at] |= hasAttrs
+		row[flags] |= hasAttrs
 		attrs, err := json.Marshal(info.Attrs)
 		if err != nil {
 			return nil, fmt.Errorf("encode attributes: %w", err)
 		}
 		row = append(row, attrs...)
 	}
-	return sealRow(row, info.Key), nil
+	return sealRow(row, at.salt()), nil
 }
 
-func decodeInfo(bucket, key string, row []byte) (object.Info, error) {
-	info, err := readInfo(bucket, key, row)
+func decodeInfo(at keyName, row []byte) (object.Info, error) {
+	info, err := readInfo(at, row)
 	if err != nil {
-		return object.Info{}, fmt.Errorf("catalog.db: key %s/%q: %w", bucket, key, err)
+		return object.Info{}, fmt.Errorf("catalog.db: key %s/%q: %w", at.bucket, at.key, err)
 	}
 	return info, nil
 }
 
-func readInfo(bucket, key string, row []byte) (object.Info, error) {
-	info := object.Info{Bucket: bucket, Key: key}
-	r, err := openRow(row, key)
+func readInfo(at keyName, row []byte) (object.Info, error) {
+	info := object.Info{Bucket: at.bucket, Key: at.key}
+	r, err := openRow(row, at.salt())
 	if err != nil {
 		return info, err
 	}
@@ -176,7 +194,7 @@ func readInfo(bucket, key string, row []byte) (object.Info, error) {
 		info.Digests.CRC64NVME = r.bytes("crc64", 8)
 	}
 	if flags&hasETag != 0 {
-		info.ETag = string(r.bytes("etag", int(r.uvarint("etag length", 1<<10))))
+		info.ETag = string(r.bytes("etag", int(r.uvarint("etag length", maxETag))))
 	} else {
 		info.ETag = object.ETagOf(info.Digests.MD5, info.File)
 	}

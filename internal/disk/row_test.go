@@ -10,6 +10,8 @@ import (
 	"hugbucket/internal/xet"
 )
 
+var sampleName = keyName{"b", 7, "k/1"}
+
 func sampleInfo() object.Info {
 	return object.Info{
 		Bucket: "b", Key: "k/1", Size: 1 << 40, ModTime: time.UnixMilli(1795224284283).UTC(), ETag: "x-2",
@@ -37,16 +39,18 @@ func TestInfoRoundTrip(t *testing.T) {
 	plain := object.Info{Bucket: "b", Key: "k/1", ModTime: time.UnixMilli(0).UTC()}
 	plain.ETag = object.ETagOf(nil, plain.File)
 	for _, info := range []object.Info{full, plain} {
-		row, err := encodeInfo(&info)
+		row, err := encodeInfo(sampleName, &info)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := decodeInfo("b", "k/1", row)
+		got, err := decodeInfo(sampleName, row)
 		if err != nil || !reflect.DeepEqual(got, info) {
 			t.Errorf("got %+v, %v\nwant %+v", got, err, info)
 		}
-		if _, err := decodeInfo("b", "k/2", row); !errors.Is(err, object.ErrCorrupt) {
-			t.Errorf("a row under another key: %v", err)
+		for _, other := range []keyName{{"b", 7, "k/2"}, {"b", 8, "k/1"}} {
+			if _, err := decodeInfo(other, row); !errors.Is(err, object.ErrCorrupt) {
+				t.Errorf("a row under another name: %v", err)
+			}
 		}
 	}
 }
@@ -63,12 +67,12 @@ func TestTermsRoundTrip(t *testing.T) {
 // TestFlippedBits flips each bit of each row: none may decode.
 func TestFlippedBits(t *testing.T) {
 	info, file := sampleInfo(), sampleFile()
-	row, err := encodeInfo(&info)
+	row, err := encodeInfo(sampleName, &info)
 	if err != nil {
 		t.Fatal(err)
 	}
 	flipEach(row, func(bad []byte) {
-		if got, err := decodeInfo("b", "k/1", bad); !errors.Is(err, object.ErrCorrupt) {
+		if got, err := decodeInfo(sampleName, bad); !errors.Is(err, object.ErrCorrupt) {
 			t.Errorf("a damaged info row decodes to %+v, %v", got, err)
 		}
 	})
@@ -94,22 +98,22 @@ func flipEach(row []byte, try func([]byte)) {
 
 func FuzzDecodeInfo(f *testing.F) {
 	info := sampleInfo()
-	row, err := encodeInfo(&info)
+	row, err := encodeInfo(sampleName, &info)
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Add(row[5:])
 	f.Fuzz(func(t *testing.T, body []byte) {
 		// Behind a good checksum anything may stand: what decodes must encode to something that decodes to the same.
-		got, err := decodeInfo("b", "k", sealRow(append(make([]byte, 5), body...), "k"))
+		got, err := decodeInfo(sampleName, sealRow(append(make([]byte, 5), body...), sampleName.salt()))
 		if err != nil {
 			return
 		}
-		again, err := encodeInfo(&got)
+		again, err := encodeInfo(sampleName, &got)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if back, err := decodeInfo("b", "k", again); err != nil || !reflect.DeepEqual(back, got) {
+		if back, err := decodeInfo(sampleName, again); err != nil || !reflect.DeepEqual(back, got) {
 			t.Fatalf("%+v, then %+v, %v", got, back, err)
 		}
 	})

@@ -22,7 +22,8 @@ const format = 1
 // catalogSchema. Ids are never reused (AUTOINCREMENT), so that a stale hint cannot hit something new.
 //
 // doomed is 0, or the epoch in which the row may go. keep_until is 0, or Unix seconds before which the row must not be
-// doomed, because somebody outside was told of it. info and terms are drawn in row.go.
+// doomed, because somebody outside was told of it. damaged are xorbs that could not be read: their chunks do not count as
+// known, and the same content coming again takes their place. info and terms are drawn in row.go.
 const catalogSchema = `
 CREATE TABLE meta (
 	one    INTEGER PRIMARY KEY CHECK (one = 1),
@@ -64,6 +65,9 @@ CREATE TABLE refs (
 	PRIMARY KEY (xorb, file)
 ) WITHOUT ROWID;
 CREATE INDEX refs_file ON refs (file);
+CREATE TABLE damaged (
+	xorb INTEGER PRIMARY KEY
+);
 CREATE TABLE packs (
 	file   TEXT PRIMARY KEY,
 	proc   INTEGER NOT NULL,
@@ -111,13 +115,16 @@ CREATE TABLE chunks (
 );
 `
 
+// busyTimeout in ms. Transactions that write take turns by a lock file; this is for checkpoints and for other programs.
+const busyTimeout = "10000"
+
 // dsn names a database with the settings that each connection gets.
 func dsn(path, synchronous string, cacheKiB int) string {
 	q := url.Values{}
-	// Transactions that write take turns by a lock file; the timeout is for checkpoints and for other programs.
-	q.Add("_pragma", "busy_timeout(10000)")
+	q.Add("_pragma", "busy_timeout("+busyTimeout+")")
 	q.Add("_pragma", "journal_mode(WAL)")
 	q.Add("_pragma", "synchronous("+synchronous+")")
+	q.Add("_pragma", "journal_size_limit("+strconv.Itoa(walLimit)+")")
 	q.Add("_pragma", "cache_size(-"+strconv.Itoa(cacheKiB)+")")
 	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String()
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"hugbucket/internal/object"
 	"hugbucket/internal/xet"
@@ -25,13 +24,21 @@ type session struct {
 
 	open   *xorbWriter         // the xorb in the making
 	staged []*stagedXorb       // in the order of staging
+	byHash map[xet.Hash]int    // the last of that hash in staged
+	bodies int64               // bytes of those that are kept in memory
 	places map[uint64]staged64 // chunks of the last remembered staged xorbs, by the first 64 bits of their hashes
 	files  map[xet.Hash]xet.Reconstruction
 
-	rows map[int64]*xorbRef // xorbs whose rows this session has seen undoomed; nil: seen missing or doomed
+	rows map[int64]*xorbRef // rows that this session has read lately; nil is one that must not be referred to
 	last *xorbRef           // where the chunk before was found,
 	next int                // and the index behind it
 }
+
+// bodyBytes is how much of staged xorbs a session keeps in memory for the pack; what comes after gets files of its own.
+const bodyBytes = 8 << 20
+
+// rowsKept is how many rows a session remembers.
+const rowsKept = 256
 
 // staged64 is a chunk in a staged xorb.
 type staged64 struct {
@@ -47,75 +54,89 @@ type stagedXorb struct {
 	at   place         // where it lies; for a small one once it is appended
 	own  bool          // it lies in a file of its own
 	done <-chan error  // of making the own file durable; nil when waited for
+	err  error         // that came of it
 	row  bool          // a commit gave it a row
 }
 
 var _ object.Session = (*session)(nil)
 
 // Begin implements object.Contents.
-func (d *Driver) Begin(context.Context) (object.Session, error) {
+func (d *Driver) Begin(ctx context.Context) (object.Session, error) {
+	if err := live(ctx); err != nil {
+		return nil, err
+	}
 	return &session{d: d, pin: d.proc.pin()}, nil
+}
+
+// ready returns why the session cannot go on, if it cannot.
+func (s *session) ready(ctx context.Context) error {
+	if s.err == nil {
+		s.err = live(ctx)
+	}
+	return s.err
 }
 
 // Known implements object.Session.
 func (s *session) Known(ctx context.Context, chunks []xet.Hash, places []object.Place) error {
-	if s.err != nil {
-		return s.err
+	if err := s.ready(ctx); err != nil {
+		return err
 	}
 	if len(places) != len(chunks) {
 		s.err = fmt.Errorf("%d places for %d chunks", len(places), len(chunks))
 		return s.err
 	}
 	for i, h := range chunks {
-		p, err := s.known(ctx, h)
-		if err != nil {
-			s.err = err
-			return err
-		}
-		places[i] = p
+		places[i] = s.known(ctx, h)
 	}
 	return nil
 }
 
-func (s *session) known(ctx context.Context, h xet.Hash) (object.Place, error) {
+// known answers with the zero Place also when it cannot tell, because something could not be read: the chunk is stored anew
+// then.
+func (s *session) known(ctx context.Context, h xet.Hash) object.Place {
 	if s.last != nil && s.next < len(s.last.info.Chunks) && s.last.info.Chunks[s.next].Hash == h {
 		s.next++
-		return object.Place{Xorb: s.last.info.Hash, Index: uint32(s.next - 1)}, nil
+		return object.Place{Xorb: s.last.info.Hash, Index: uint32(s.next - 1)}
 	}
 	if at, ok := s.places[h.Truncated()]; ok {
 		if x := s.staged[at.xorb]; x.info != nil && x.info.Chunks[at.index].Hash == h {
-			return object.Place{Xorb: x.hash, Index: at.index}, nil
+			return object.Place{Xorb: x.hash, Index: at.index}
 		}
 	}
-	loc, ok, err := s.d.index.lookup(ctx, h.Truncated())
-	if err != nil || !ok {
-		return object.Place{}, err
+	at, ok := s.d.index.lookup(ctx, h.Truncated())
+	if !ok {
+		return object.Place{}
 	}
-	id, n := loc.split()
-	ref, seen := s.rows[id]
-	if !seen {
-		if ref, err = s.d.xorbByID(ctx, id); err != nil {
-			if !errors.Is(err, object.ErrCorrupt) {
-				return object.Place{}, err
-			}
-			ref = nil // a damaged xorb knows nothing; its chunks are stored anew
-		}
-		if s.rows == nil {
-			s.rows = make(map[int64]*xorbRef)
-		}
-		s.rows[id] = ref
-	}
+	id, n := at.split()
+	ref := s.row(ctx, id)
 	if ref == nil || n >= len(ref.info.Chunks) || ref.info.Chunks[n].Hash != h {
-		return object.Place{}, nil
+		return object.Place{}
 	}
 	s.last, s.next = ref, n+1
-	return object.Place{Xorb: ref.info.Hash, Index: uint32(n)}, nil
+	return object.Place{Xorb: ref.info.Hash, Index: uint32(n)}
+}
+
+// row returns the xorb of a row that may be referred to; nil when it may not.
+func (s *session) row(ctx context.Context, id int64) *xorbRef {
+	ref, seen := s.rows[id]
+	if seen {
+		return ref
+	}
+	ref, err := s.d.xorbByID(ctx, id)
+	if err != nil {
+		ref = nil
+	}
+	if s.rows == nil || len(s.rows) >= rowsKept {
+		s.rows = make(map[int64]*xorbRef)
+	}
+	s.rows[id] = ref
+	return ref
 }
 
 // NewXorb implements object.Session.
-func (s *session) NewXorb(context.Context) (object.Xorb, error) {
-	if s.err != nil {
-		return nil, s.err
+func (s *session) NewXorb(ctx context.Context) (object.Xorb, error) {
+	if err := s.ready(ctx); err != nil {
+		return nil, err
 	}
 	if s.open != nil {
 		s.err = errors.New("a xorb is open already")
@@ -129,10 +150,12 @@ func (s *session) NewXorb(context.Context) (object.Xorb, error) {
 func (s *session) stage(x *stagedXorb) {
 	s.open = nil
 	if s.places == nil {
-		s.places = make(map[uint64]staged64)
+		s.places, s.byHash = make(map[uint64]staged64), make(map[xet.Hash]int)
 	}
 	n := len(s.staged)
 	s.staged = append(s.staged, x)
+	s.byHash[x.hash] = n
+	s.bodies += int64(len(x.body))
 	for i, c := range x.info.Chunks {
 		s.places[c.Hash.Truncated()] = staged64{n, uint32(i)}
 	}
@@ -158,8 +181,8 @@ func (s *session) forget(n int) {
 
 // PutFile implements object.Session.
 func (s *session) PutFile(ctx context.Context, f xet.Reconstruction) error {
-	if s.err != nil {
-		return s.err
+	if err := s.ready(ctx); err != nil {
+		return err
 	}
 	if err := s.checkTerms(ctx, f); err != nil {
 		s.err = fmt.Errorf("stage file %s: %w", f.Hash, err)
@@ -172,28 +195,38 @@ func (s *session) PutFile(ctx context.Context, f xet.Reconstruction) error {
 	return nil
 }
 
-// checkTerms returns an error unless the terms of a file name chunks that are stored or staged, and add up to its size.
+// checkTerms returns an error unless the terms of a file name chunks that are stored or staged, and make that file.
 func (s *session) checkTerms(ctx context.Context, f xet.Reconstruction) error {
 	var sum uint64
-	infos := make(map[xet.Hash]*xet.XorbInfo)
+	var tree xet.TreeHash
+	var info *xet.XorbInfo // of the term before
 	for _, t := range f.Terms {
-		sum += uint64(t.Bytes)
-		info, seen := infos[t.Xorb]
-		if !seen {
+		if info == nil || info.Hash != t.Xorb {
 			var err error
 			if info, err = s.shape(ctx, t.Xorb); err != nil {
 				return err
 			}
-			infos[t.Xorb] = info
 		}
 		if err := fits(t, info); err != nil {
 			return &object.InvalidError{Field: "file", Rule: err.Error()}
 		}
+		addTerm(&tree, t, info)
+		sum += uint64(t.Bytes)
 	}
-	if sum != f.Size {
-		return &object.InvalidError{Field: "file", Rule: fmt.Sprintf("its terms have %d bytes, not %d", sum, f.Size)}
+	if got := tree.FileHash(); got != f.Hash || sum != f.Size {
+		return &object.InvalidError{
+			Field: "file", Rule: fmt.Sprintf("its terms make file %s of %d bytes, not %s of %d", got, sum, f.Hash, f.Size),
+		}
 	}
 	return nil
+}
+
+// addTerm adds the chunks of a term that fits to the tree of its file.
+func addTerm(tree *xet.TreeHash, t xet.Term, info *xet.XorbInfo) {
+	for i := int(t.Range.Start); i < int(t.Range.End); i++ {
+		start, end := info.Raw(i)
+		tree.Add(info.Chunks[i].Hash, uint64(end-start))
+	}
 }
 
 // shape returns what is in a xorb that is staged or stored.
@@ -208,6 +241,9 @@ func (s *session) shape(ctx context.Context, h xet.Hash) (*xet.XorbInfo, error) 
 		return s.d.readFooter(h, x.at)
 	}
 	ref, err := s.d.xorb(ctx, h)
+	if errors.Is(err, errNoXorb) {
+		return nil, &object.InvalidError{Field: "file", Rule: fmt.Sprintf("xorb %s is neither stored nor staged", h)}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -234,17 +270,17 @@ func (s *session) commit(ctx context.Context, changes []object.Change) error {
 			return err
 		}
 	}
+	s.d.index.catchUp(ctx)
 	return s.d.commit.submit(ctx, &request{sess: s, changes: changes})
 }
 
 // wait waits until the xorb's own file is durable.
 func (x *stagedXorb) wait() error {
-	if x.done == nil {
-		return nil
+	if x.done != nil {
+		x.err = <-x.done
+		x.done = nil
 	}
-	err := <-x.done
-	x.done = nil
-	return err
+	return x.err
 }
 
 // Close implements object.Session. What was staged and got no row is removed, unless a commit may have given it one
@@ -273,16 +309,14 @@ func (s *session) Close() error {
 	}
 	s.err = errClosed
 	s.pin.release()
-	s.staged, s.places, s.files, s.rows, s.last = nil, nil, nil, nil, nil
+	s.staged, s.byHash, s.places, s.files, s.rows, s.last = nil, nil, nil, nil, nil, nil
 	return errors.Join(errs...)
 }
 
 // find finds a staged xorb by hash; nil when there is none.
 func (s *session) find(h xet.Hash) *stagedXorb {
-	for _, x := range slices.Backward(s.staged) {
-		if x.hash == h {
-			return x
-		}
+	if n, ok := s.byHash[h]; ok {
+		return s.staged[n]
 	}
 	return nil
 }

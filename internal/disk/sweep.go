@@ -83,28 +83,36 @@ func (d *Driver) sweepProcess(ctx context.Context, id int64) error {
 	lock, err := tryLock(d.procLock(id))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		// The lock file is made before the row can be seen and removed after the row is gone: somebody removed it by hand.
+		// A power cut can take the file and leave the row. But somebody may have removed it under a process that lives: that
+		// must not commit any more before its files are taken for garbage, and it cannot without its row.
+		if err := d.forgetProcess(ctx, id); err != nil {
+			return err
+		}
+		return d.sweepFiles(ctx, id)
 	case err != nil:
 		return err
 	case lock == nil:
 		return nil // it lives
-	default:
-		defer func() { _ = lock.Close() }() // gives up the lock; nothing was written
 	}
+	defer func() { _ = lock.Close() }() // gives up the lock; nothing was written
 	if err := d.sweepFiles(ctx, id); err != nil {
 		return fmt.Errorf("sweep after process %d: %w", id, err)
 	}
-	err = d.commit.tx(ctx, func(ctx context.Context) error {
+	if err := d.forgetProcess(ctx, id); err != nil {
+		return err
+	}
+	return os.Remove(lock.Name())
+}
+
+// forgetProcess takes a process out of the catalog.
+func (d *Driver) forgetProcess(ctx context.Context, id int64) error {
+	return d.commit.tx(ctx, func(ctx context.Context) error {
 		if _, err := d.commit.conn.ExecContext(ctx, `UPDATE packs SET sealed = 1 WHERE proc = ?`, id); err != nil {
 			return err
 		}
 		_, err := d.commit.st.deleteProc.ExecContext(ctx, id)
 		return err
 	})
-	if err == nil && lock != nil {
-		err = os.Remove(lock.Name())
-	}
-	return err
 }
 
 // sweepFiles removes the files of a dead process that no row names.

@@ -89,16 +89,46 @@ func (d *Driver) xorb(ctx context.Context, h xet.Hash) (*xorbRef, error) {
 	ref := &xorbRef{}
 	err := d.reads.byHash.QueryRowContext(brief(ctx), h[:]).Scan(&ref.id, &ref.place.file, &ref.place.off, &ref.place.len)
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil, fmt.Errorf("%w: xorb %s has no row", object.ErrCorrupt, h)
+		return nil, fmt.Errorf("%w: xorb %s", errNoXorb, h)
 	}
 	if err != nil {
 		return nil, sqlError(err)
 	}
+	return d.proved(ctx, h, ref)
+}
+
+// errNoXorb is an ErrCorrupt where a stored file refers to the xorb.
+var errNoXorb = fmt.Errorf("%w: no such row", object.ErrCorrupt)
+
+// proved reads the footer of a xorb whose row was read, and caches both.
+func (d *Driver) proved(ctx context.Context, h xet.Hash, ref *xorbRef) (*xorbRef, error) {
+	var err error
 	if ref.info, err = d.readFooter(h, ref.place); err != nil {
+		d.noteDamage(ctx, h, err)
 		return nil, err
 	}
 	d.xorbs.put(ref)
 	return ref, nil
+}
+
+// noteDamage writes down that a xorb could not be read, when that is what err says. Its chunks do not count as known from
+// then on, so that whoever stores them again mends it.
+func (d *Driver) noteDamage(ctx context.Context, h xet.Hash, err error) {
+	if !errors.Is(err, object.ErrCorrupt) {
+		return
+	}
+	if _, noted := d.damaged.LoadOrStore(h, true); noted {
+		return
+	}
+	d.xorbs.drop(h)
+	terr := d.commit.tx(context.WithoutCancel(ctx), func(ctx context.Context) error {
+		_, err := d.commit.conn.ExecContext(ctx,
+			`INSERT INTO damaged SELECT id FROM xorbs WHERE hash = ? ON CONFLICT (xorb) DO NOTHING`, h[:])
+		return err
+	})
+	if terr != nil {
+		d.damaged.Delete(h) // the next one who meets it tries again
+	}
 }
 
 // xorbByID returns the xorb of a row that is not doomed, read anew; nil when there is none.
@@ -112,18 +142,22 @@ func (d *Driver) xorbByID(ctx context.Context, id int64) (*xorbRef, error) {
 	if err != nil {
 		return nil, sqlError(err)
 	}
-	var h xet.Hash
-	if copy(h[:], hash) != len(h) {
-		return nil, fmt.Errorf("%w: xorb row %d: hash of %d bytes", object.ErrCorrupt, id, len(hash))
+	h, err := hashOf(hash)
+	if err != nil {
+		return nil, fmt.Errorf("xorb row %d: %w", id, err)
 	}
 	if cached := d.xorbs.get(h); cached != nil && cached.id == id {
 		return cached, nil
 	}
-	if ref.info, err = d.readFooter(h, ref.place); err != nil {
-		return nil, err
+	return d.proved(ctx, h, ref)
+}
+
+// hashOf is the hash in a column.
+func hashOf(column []byte) (h xet.Hash, err error) {
+	if len(column) != len(h) {
+		return h, fmt.Errorf("%w: hash of %d bytes", object.ErrCorrupt, len(column))
 	}
-	d.xorbs.put(ref)
-	return ref, nil
+	return xet.Hash(column), nil
 }
 
 // readFooter reads and proves the footer of the xorb at a place.
@@ -143,12 +177,21 @@ func (d *Driver) readFooter(h xet.Hash, at place) (*xet.XorbInfo, error) {
 	return info, nil
 }
 
+// errGone is the part of an ErrCorrupt that says that a file is not there. fs.ErrNotExist would speak of a key.
+var errGone = errors.New("no such file")
+
 // damaged says that a xorb cannot be read where its row says it lies.
 func damaged(h xet.Hash, at place, err error) error {
-	if errors.Is(err, xet.ErrFormat) || errors.Is(err, xet.ErrHash) || errors.Is(err, xet.ErrTooLarge) ||
-		errors.Is(err, xet.ErrVersion) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
-		errors.Is(err, fs.ErrNotExist) || errors.Is(err, object.ErrCorrupt) {
-		return fmt.Errorf("%w: xorb %s at %s+%d: %w", object.ErrCorrupt, h, at.file, at.off, err)
+	where := fmt.Sprintf("xorb %s at %s+%d", h, at.file, at.off)
+	for _, is := range []error{
+		xet.ErrFormat, xet.ErrHash, xet.ErrTooLarge, xet.ErrVersion, io.EOF, io.ErrUnexpectedEOF, object.ErrCorrupt,
+	} {
+		if errors.Is(err, is) {
+			return fmt.Errorf("%w: %s: %v", object.ErrCorrupt, where, err) //nolint:errorlint // io.EOF would be taken for the end
+		}
 	}
-	return fmt.Errorf("read xorb %s at %s+%d: %w", h, at.file, at.off, err)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %s: %w", object.ErrCorrupt, where, errGone)
+	}
+	return fmt.Errorf("read %s: %w", where, ioError(err))
 }

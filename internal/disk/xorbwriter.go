@@ -39,9 +39,9 @@ func newXorbWriter(s *session) *xorbWriter {
 func (x *xorbWriter) Fits(raw int) bool { return x.w.Fits(raw) }
 
 // Add implements object.Xorb.
-func (x *xorbWriter) Add(_ context.Context, c xet.Chunk, record []byte) error {
-	if x.s.err != nil {
-		return x.s.err
+func (x *xorbWriter) Add(ctx context.Context, c xet.Chunk, record []byte) error {
+	if err := x.s.ready(ctx); err != nil {
+		return err
 	}
 	err := x.w.Add(c, record)
 	if err == nil && (x.f == nil && x.buf.Len() > packLimit || x.f != nil && x.buf.Len() >= writeSlice) {
@@ -78,9 +78,9 @@ func (x *xorbWriter) flush() error {
 }
 
 // Close implements object.Xorb.
-func (x *xorbWriter) Close(context.Context) (xet.Hash, error) {
-	if x.s.err != nil {
-		return xet.Hash{}, x.s.err
+func (x *xorbWriter) Close(ctx context.Context) (xet.Hash, error) {
+	if err := x.s.ready(ctx); err != nil {
+		return xet.Hash{}, err
 	}
 	staged, err := x.finish()
 	if err != nil {
@@ -97,12 +97,17 @@ func (x *xorbWriter) finish() (*stagedXorb, error) {
 		return nil, err
 	}
 	out := &stagedXorb{hash: info.Hash, info: info}
-	if x.f == nil {
+	if x.f == nil && x.s.bodies+int64(x.buf.Len()) <= bodyBytes {
 		out.body = x.buf.Bytes()
 		return out, nil
 	}
 	if err := x.flush(); err != nil {
 		return nil, err
+	}
+	if n := len(x.s.staged); n > 0 { // one at a time, so that a sync that fails is found soon
+		if err := x.s.staged[n-1].wait(); err != nil {
+			return nil, err
+		}
 	}
 	d := x.s.d
 	hex := info.Hash.String()
@@ -117,7 +122,7 @@ func (x *xorbWriter) finish() (*stagedXorb, error) {
 	return out, nil
 }
 
-// settle makes a file durable under its final name; the directory is synced by the commit. On an error nothing stays.
+// settle makes a file durable under its final name. On an error nothing stays.
 func settle(fs fsys, f file, tmp, name string) error {
 	err := f.sync()
 	if cerr := f.Close(); err == nil {

@@ -2,7 +2,6 @@ package object
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -76,7 +75,7 @@ func (f *File) WriteRange(w io.Writer, off, n int64) (int64, error) {
 	var done int64
 	for done < n {
 		b, err := f.content.Block(f.ctx, off+done, n-done)
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF { //nolint:errorlint // a bare one is the end; one inside another error is not
 			err = io.ErrUnexpectedEOF
 		}
 		if err != nil {
@@ -95,7 +94,7 @@ func (f *File) WriteRange(w io.Writer, off, n int64) (int64, error) {
 func (f *File) Close() error { return f.fail(f.content.Close()) }
 
 func (f *File) fail(err error) error {
-	if err == nil || errors.Is(err, io.EOF) {
+	if err == nil || err == io.EOF { //nolint:errorlint // as above
 		return err
 	}
 	return wrap("read", f.info.Bucket, f.info.Key, err)

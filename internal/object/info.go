@@ -2,6 +2,7 @@ package object
 
 import (
 	"encoding/hex"
+	"fmt"
 	"time"
 	"unicode/utf8"
 
@@ -43,6 +44,18 @@ type Attrs struct {
 	Headers map[string]string `json:"headers,omitempty"`
 	// Meta is user metadata: lower-case names without any protocol's prefix.
 	Meta map[string]string `json:"meta,omitempty"`
+}
+
+// validAttrs returns an InvalidError unless all names and values are valid UTF-8: drivers keep them as text.
+func validAttrs(a Attrs) error {
+	for _, m := range []map[string]string{a.Headers, a.Meta} {
+		for name, value := range m {
+			if !utf8.ValidString(name) || !utf8.ValidString(value) {
+				return &InvalidError{"metadata", fmt.Sprintf("the name or value of %q is not valid UTF-8", name)}
+			}
+		}
+	}
+	return nil
 }
 
 // ETagOf is the ETag of content that came in one piece: its MD5 in hex, or, when the MD5 is unknown, the first 32 hex

@@ -1,10 +1,13 @@
 package object
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"hugbucket/internal/xet"
 )
@@ -28,15 +31,17 @@ type packer struct {
 	scheme xet.Scheme // of new chunks, for the next trust of them
 	trust  int
 
-	terms []xet.Term // a zero Xorb stands for the open one
-	rng   xet.RangeHash
-	frag  fragments
+	terms   []xet.Term // a zero Xorb stands for the open one
+	pending int        // the first term that may have one
+	rng     xet.RangeHash
+	frag    fragments
 
 	// Scratch of one batch.
 	raws    [][]byte
 	hashes  []xet.Hash
 	places  []Place
 	records [][]byte
+	decoded [][]byte
 }
 
 func newPacker(sess Session) *packer { return &packer{sess: sess} }
@@ -171,8 +176,22 @@ func (p *packer) store(ctx context.Context, i, j int) error {
 		p.scheme, p.trust = xet.ChooseScheme(p.raws[i]), schemeTrust
 	}
 	p.trust -= j - i
-	p.records = resize(p.records, j-i)
+	p.records, p.decoded = resize(p.records, j-i), resize(p.decoded, j-i)
 	parallel(j-i, func(k int) { p.records[k] = xet.AppendRecord(p.records[k][:0], p.raws[i+k], p.scheme) })
+	// What was encoded is decoded before it is stored: a restore is too late to learn of a faulty encoder or memory.
+	var wrong atomic.Bool
+	parallel(j-i, func(k int) {
+		raw, _, err := xet.DecodeRecord(p.decoded[k], p.records[k])
+		if err != nil || !bytes.Equal(raw, p.raws[i+k]) {
+			wrong.Store(true)
+		}
+		if len(p.records[k]) < len(raw) {
+			p.decoded[k] = raw // it was compressed: the bytes are ours to use again
+		}
+	})
+	if wrong.Load() {
+		return errors.New("a chunk does not decode to what was encoded: the memory of this machine may be faulty")
+	}
 	for k := i; k < j; k++ {
 		if k > i && p.refer(k) {
 			continue
@@ -212,11 +231,12 @@ func (p *packer) closeXorb(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("stage a xorb: %w", err)
 	}
-	for i := range p.terms {
+	for i := p.pending; i < len(p.terms); i++ {
 		if p.terms[i].Xorb.IsZero() {
 			p.terms[i].Xorb = h
 		}
 	}
+	p.pending = len(p.terms)
 	p.xorb, p.inXorb = nil, nil
 	return nil
 }

@@ -111,7 +111,11 @@ type PutOptions struct {
 // is stored: a door checks signatures and digests of its own in the reader. Memory is bounded, whatever the size.
 // Errors: InvalidError, ErrNoBucket, ErrPrecondition, ErrDigest, ErrNoSpace, r's own.
 func (s *Store) Put(ctx context.Context, bucket, key string, r io.Reader, opts PutOptions) (Info, error) {
-	if err := ValidKey(key); err != nil {
+	err := ValidKey(key)
+	if err == nil {
+		err = validAttrs(opts.Attrs)
+	}
+	if err != nil {
 		return Info{}, wrap("put", bucket, key, err)
 	}
 	info, err := s.put(ctx, bucket, key, r, opts)
@@ -186,6 +190,11 @@ func (s *Store) copy(ctx context.Context, opts CopyOptions) (Info, error) {
 	}
 	if ValidBucket(opts.ToBucket) != nil {
 		return Info{}, ErrNoBucket
+	}
+	if opts.Attrs != nil {
+		if err := validAttrs(*opts.Attrs); err != nil {
+			return Info{}, err
+		}
 	}
 	for {
 		info, err := s.copyOnce(ctx, opts)
