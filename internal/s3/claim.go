@@ -173,7 +173,7 @@ func (q *request) claimFromQuery(now time.Time) (*claim, error) {
 		return nil, authQueryError.err()
 	}
 	if strings.HasPrefix(alg, "AWS4-ECDSA-") {
-		return nil, notImplementedParameter.err("Parameter", "X-Amz-Algorithm")
+		return nil, unknownParameter("X-Amz-Algorithm")
 	}
 	if alg != algorithm {
 		return nil, authQueryError.says("X-Amz-Algorithm only supports \"AWS4-HMAC-SHA256 and AWS4-ECDSA-P256-SHA256\"").err()

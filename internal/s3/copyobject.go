@@ -3,6 +3,7 @@ package s3
 import (
 	"encoding/base64"
 	"errors"
+	"io"
 	"strings"
 
 	"hugbucket/internal/object"
@@ -14,6 +15,9 @@ const copySourcePrefix = "X-Amz-Copy-Source-"
 // copyObject implements CopyObject. It moves no data, so there is no limit on the size.
 func (q *request) copyObject() error {
 	h := q.r.Header
+	if err := q.refuseBody(); err != nil {
+		return err
+	}
 	bucket, key, err := parseCopySource(h.Get("X-Amz-Copy-Source"))
 	if err != nil {
 		return err
@@ -44,13 +48,12 @@ func (q *request) copyObject() error {
 		return err
 	}
 	info, err := q.s.store.Copy(q.r.Context(), opts)
-	if errors.Is(err, object.ErrPrecondition) {
-		if err = q.conditionError(err, copySourcePrefix); errors.Is(err, object.ErrPrecondition) {
-			err = q.conditionError(err, "")
-		}
-	}
 	if err != nil {
-		return err
+		prefix := ""
+		if isOfSource(err) {
+			prefix = copySourcePrefix
+		}
+		return q.conditionError(err, prefix)
 	}
 	x := newXML()
 	x.root("CopyObjectResult")
@@ -62,6 +65,31 @@ func (q *request) copyObject() error {
 	}
 	x.close("CopyObjectResult")
 	return q.sendXML(x)
+}
+
+// isOfSource says whether an error of a copy is about its source.
+func isOfSource(err error) bool {
+	for e, ok := errors.AsType[*object.Error](err); ok; e, ok = errors.AsType[*object.Error](e.Err) {
+		if e.Op == "copy from" {
+			return true
+		}
+	}
+	return false
+}
+
+// refuseBody refuses a request that brings content where none is wanted: it would be thought to be stored.
+func (q *request) refuseBody() error {
+	n := q.r.ContentLength
+	if n < 0 {
+		got, err := io.ReadFull(&bodyReader{q: q}, make([]byte, 1))
+		if n = int64(got); got == 0 && !errors.Is(err, io.EOF) {
+			return err
+		}
+	}
+	if n != 0 {
+		return invalidRequest.says("A copy takes its content from x-amz-copy-source and has no body.").err()
+	}
+	return nil
 }
 
 // parseCopySource reads x-amz-copy-source: [/]bucket/key, decoded once before it is split, with an optional versionId.

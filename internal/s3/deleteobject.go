@@ -27,7 +27,10 @@ func (q *request) deleteObject() error {
 
 func (q *request) deleteKey(key string, cond object.Condition) error {
 	err := q.s.store.Delete(q.r.Context(), q.bucket, key, cond)
-	if cond.IfMatch != nil && errors.Is(err, fs.ErrNotExist) && !errors.Is(err, object.ErrNoBucket) || errors.Is(err, object.ErrPrecondition) {
+	switch {
+	case errors.Is(err, object.ErrNoBucket), errors.Is(err, object.ErrCorrupt):
+		return err
+	case cond.IfMatch != nil && errors.Is(err, fs.ErrNotExist), errors.Is(err, object.ErrPrecondition):
 		return preconditionFailed.err("Condition", "If-Match").because(err)
 	}
 	return err
@@ -98,11 +101,12 @@ func (q *request) deleteObjects() error {
 }
 
 // deleteEach deletes what it may and returns an error for each row, nil where the key is gone. Rows without a condition
-// are deleted together.
+// are deleted together. Where others are gone already, an error that befalls those is one of their rows.
 func (q *request) deleteEach(rows []deletion) ([]error, error) {
 	errs := make([]error, len(rows))
 	var keys []string
 	var at []int // which row each key is of
+	done := false
 	for i, d := range rows {
 		key := string(d.Key)
 		switch {
@@ -112,6 +116,7 @@ func (q *request) deleteEach(rows []deletion) ([]error, error) {
 			errs[i] = accessDenied.err()
 		case d.ETag != nil:
 			errs[i] = q.deleteKey(key, object.Condition{IfMatch: parseETags([]string{*d.ETag})})
+			done = done || errs[i] == nil
 		default:
 			keys, at = append(keys, key), append(at, i)
 		}
@@ -120,11 +125,13 @@ func (q *request) deleteEach(rows []deletion) ([]error, error) {
 		return errs, nil
 	}
 	got, err := q.s.store.DeleteMany(q.r.Context(), q.bucket, keys)
-	if err != nil {
+	if err != nil && !done {
 		return nil, err
 	}
-	for j, err := range got {
-		errs[at[j]] = err
+	for j, i := range at {
+		if errs[i] = err; j < len(got) && got[j] != nil {
+			errs[i] = got[j]
+		}
 	}
 	return errs, nil
 }

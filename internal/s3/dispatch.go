@@ -32,8 +32,9 @@ type operation struct {
 	act    action
 	// scope is the key that act is about, where it is not the target's.
 	scope func(*request) string
-	// streams says that the body may come in aws-chunked framing.
+	// streams says that the body may come in aws-chunked framing, and reads that there is one to be checked.
 	streams bool
+	reads   bool
 	run     func(*request) error
 }
 
@@ -48,13 +49,18 @@ var overrides = []string{
 	"response-content-disposition", "response-content-encoding",
 }
 
+// listParams are those of both versions of listing: some clients send all of them, empty.
+var listParams = []string{
+	"prefix", "delimiter", "max-keys", "encoding-type", "marker", "start-after", "continuation-token", "fetch-owner",
+}
+
 // operations is the table. The first row that fits is taken, so rows with a selector or header come first.
 var operations = []operation{
 	{
 		name: "ListBuckets", method: http.MethodGet, level: onService, act: actListBuckets, run: (*request).listBuckets,
 		params: []string{"max-buckets", "continuation-token", "prefix", "bucket-region"},
 	},
-	{name: "CreateBucket", method: http.MethodPut, level: onBucket, act: actMakeBucket, run: (*request).createBucket},
+	{name: "CreateBucket", method: http.MethodPut, level: onBucket, act: actMakeBucket, reads: true, run: (*request).createBucket},
 	{name: "HeadBucket", method: http.MethodHead, level: onBucket, act: actProbe, run: (*request).headBucket},
 	{name: "DeleteBucket", method: http.MethodDelete, level: onBucket, act: actDropBucket, run: (*request).deleteBucket},
 	{
@@ -66,27 +72,25 @@ var operations = []operation{
 		act: actProbe, run: (*request).getBucketVersioning,
 	},
 	{
-		name: "DeleteObjects", method: http.MethodPost, level: onBucket, selector: "delete", streams: true,
+		name: "DeleteObjects", method: http.MethodPost, level: onBucket, selector: "delete", streams: true, reads: true,
 		act: actDelete, scope: (*request).ownPrefix, run: (*request).deleteObjects,
 	},
 	{
 		name: "ListObjectsV2", method: http.MethodGet, level: onBucket, selector: "list-type",
 		act: actList, scope: (*request).listedPrefix, run: (*request).listObjectsV2,
-		params: []string{
-			"prefix", "delimiter", "max-keys", "encoding-type", "start-after", "continuation-token", "fetch-owner",
-		},
+		params: listParams,
 	},
 	{
 		name: "ListObjects", method: http.MethodGet, level: onBucket,
 		act: actList, scope: (*request).listedPrefix, run: (*request).listObjects,
-		params: []string{"prefix", "delimiter", "max-keys", "encoding-type", "marker"},
+		params: listParams,
 	},
 	{
 		name: "CopyObject", method: http.MethodPut, level: onObject, header: "X-Amz-Copy-Source",
 		act: actCreate, run: (*request).copyObject,
 	},
 	{
-		name: "PutObject", method: http.MethodPut, level: onObject, streams: true,
+		name: "PutObject", method: http.MethodPut, level: onObject, streams: true, reads: true,
 		act: actCreate, run: (*request).putObject,
 	},
 	{
@@ -141,28 +145,33 @@ func (q *request) operation() (*operation, error) {
 	}
 	for _, p := range q.query {
 		if slices.Contains(subresources, p.name) {
-			return &operation{}, notImplementedParameter.err("Parameter", p.name)
+			return &operation{}, unknownParameter(p.name)
 		}
 	}
 	if isForm(q.r) {
-		return &operation{}, notImplemented.err("Header", "Content-Type")
+		return &operation{}, unknownHeader("Content-Type")
 	}
 	return &operation{}, methodNotAllowed.err("Method", q.r.Method, "ResourceType", l.String()).
 		with("Allow", strings.Join(slices.Compact(slices.Sorted(slices.Values(allow))), ", "))
 }
 
-// explain refuses a request with query parameters that the operation does not understand. A read may bear parameters that
-// mean nothing to anybody, as Amazon has it.
+// explain refuses a request with query parameters that the operation does not understand. A read may bear parameters with a
+// value that mean nothing to anybody, as Amazon has it. Those that mean something may be there once: the signature does not
+// cover their order, so one that is there twice could be read in two ways.
 func (q *request) explain(op *operation) error {
 	reads := q.r.Method == http.MethodGet || q.r.Method == http.MethodHead
-	for _, p := range q.query {
+	for i, p := range q.query {
+		known := p.name == op.selector || slices.Contains(op.params, p.name)
 		switch {
-		case p.name == op.selector, slices.Contains(op.params, p.name), q.isNoise(p):
+		case known, q.isNoise(p):
 		case p.name == "versionId" && p.value == "null" && op.level == onObject:
-		case slices.Contains(subresources, p.name):
-			return notImplementedParameter.err("Parameter", p.name)
-		case !reads:
-			return notImplementedParameter.err("Parameter", p.name)
+		case slices.Contains(subresources, p.name), !reads, p.value == "":
+			return unknownParameter(p.name)
+		}
+		if known || p.name == "versionId" || strings.HasPrefix(strings.ToLower(p.name), "x-amz-") {
+			if slices.ContainsFunc(q.query[:i], func(o param) bool { return o.name == p.name }) {
+				return badArgument(p.name, p.value, "This query parameter may be there once.")
+			}
 		}
 	}
 	return nil
@@ -181,47 +190,4 @@ func (q *request) isNoise(p param) bool {
 // isForm says whether a request is an upload by an HTML form, which bears its credentials in the body.
 func isForm(r *http.Request) bool {
 	return r.Method == http.MethodPost && strings.HasPrefix(strings.ToLower(r.Header.Get("Content-Type")), "multipart/form-data")
-}
-
-// refused are headers that ask for what the door does not do. A header that it ignored would be a promise broken.
-var refused = []string{
-	"X-Amz-Bypass-Governance-Retention", "X-Amz-Copy-Source-Range", "X-Amz-If-Match-Last-Modified-Time",
-	"X-Amz-If-Match-Size", "X-Amz-Mfa", "X-Amz-Rename-Source", "X-Amz-Tagging", "X-Amz-Website-Redirect-Location",
-	"X-Amz-Write-Offset-Bytes",
-}
-
-// refusedPrefixes are refused by how they begin.
-var refusedPrefixes = []string{
-	"X-Amz-Server-Side-Encryption", "X-Amz-Copy-Source-Server-Side-Encryption", "X-Amz-Object-Lock-", "X-Amz-Grant-",
-	"X-Amz-Bucket-Object-Lock-", "X-Amz-Rename-Source-",
-}
-
-// only are headers of which one value, in any case, says what is so anyway; others are refused.
-var only = map[string]string{
-	"X-Amz-Acl":                        "private",
-	"X-Amz-Bucket-Object-Lock-Enabled": "false",
-	"X-Amz-Object-Ownership":           "BucketOwnerEnforced",
-	"X-Amz-Tagging-Directive":          "COPY",
-}
-
-// refuseHeaders refuses a request for headers that ask for what the door does not do.
-func (q *request) refuseHeaders(op *operation) error {
-	for name, values := range q.r.Header {
-		if !strings.HasPrefix(name, "X-Amz-") {
-			continue
-		}
-		if v, ok := only[name]; ok && !slices.ContainsFunc(values, func(s string) bool { return !strings.EqualFold(s, v) }) {
-			continue
-		} else if ok || slices.Contains(refused, name) ||
-			slices.ContainsFunc(refusedPrefixes, func(p string) bool { return strings.HasPrefix(name, p) }) {
-			return notImplemented.err("Header", strings.ToLower(name))
-		}
-	}
-	if class := q.r.Header.Get("X-Amz-Storage-Class"); class != "" && class != "STANDARD" {
-		return invalidStorageClass.err("StorageClassRequested", class)
-	}
-	if _, streaming := streamModes[q.seal.payload]; streaming && !op.streams {
-		return badArgument("x-amz-content-sha256", q.seal.payload, "This operation takes no streaming payload.")
-	}
-	return nil
 }

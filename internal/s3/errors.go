@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"hugbucket/internal/object"
 )
@@ -57,48 +58,49 @@ func (e *apiError) with(header, value string) *apiError {
 }
 
 var (
-	accessDenied            = answer{403, "AccessDenied", "Access Denied"}
-	accessForbidden         = answer{403, "AccessForbidden", "CORSResponse: CORS is not enabled for this bucket."}
-	authHeaderMalformed     = answer{400, "AuthorizationHeaderMalformed", "The authorization header is malformed."}
-	authQueryError          = answer{400, "AuthorizationQueryParametersError", "Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters."}
-	badDigest               = answer{400, "BadDigest", "The Content-MD5 you specified did not match what we received."}
-	badRequest              = answer{400, "BadRequest", "Bad Request"}
-	bucketAlreadyExists     = answer{409, "BucketAlreadyExists", "The requested bucket name is not available. The bucket namespace is shared by all users of the system. Please select a different name and try again."}
-	bucketAlreadyOwned      = answer{409, "BucketAlreadyOwnedByYou", "Your previous request to create the named bucket succeeded and you already own it."}
-	bucketNotEmpty          = answer{409, "BucketNotEmpty", "The bucket you tried to delete is not empty"}
-	contentSHA256Mismatch   = answer{400, "XAmzContentSHA256Mismatch", "The provided 'x-amz-content-sha256' header does not match what was computed."}
-	entityTooLarge          = answer{400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size"}
-	illegalLocation         = answer{400, "IllegalLocationConstraintException", "The unspecified location constraint is incompatible for the region specific endpoint this request was sent to."}
-	incompleteBody          = answer{400, "IncompleteBody", "You did not provide the number of bytes specified by the Content-Length HTTP header"}
-	insufficientStorage     = answer{507, "InsufficientStorage", "There is not enough space left to store the object."}
-	internalError           = answer{500, "InternalError", "We encountered an internal error. Please try again."}
-	invalidAccessKey        = answer{403, "InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records."}
-	invalidArgument         = answer{400, "InvalidArgument", "Invalid Argument"}
-	invalidBucketName       = answer{400, "InvalidBucketName", "The specified bucket is not valid."}
-	invalidChunkSize        = answer{400, "InvalidChunkSizeError", "Only the last chunk is allowed to have a size less than 8192 bytes"}
-	invalidDigest           = answer{400, "InvalidDigest", "The Content-MD5 you specified was invalid."}
-	invalidRange            = answer{416, "InvalidRange", "The requested range is not satisfiable"}
-	invalidRequest          = answer{400, "InvalidRequest", "Invalid Request"}
-	invalidStorageClass     = answer{400, "InvalidStorageClass", "The storage class you specified is not valid"}
-	invalidURI              = answer{400, "InvalidURI", "Couldn't parse the specified URI."}
-	keyTooLong              = answer{400, "KeyTooLongError", "Your key is too long"}
-	malformedTrailer        = answer{400, "MalformedTrailerError", "The request contained trailing data that was not well-formed or did not conform to our published schema."}
-	malformedXML            = answer{400, "MalformedXML", "The XML you provided was not well-formed or did not validate against our published schema"}
-	messageTooLong          = answer{400, "MaxMessageLengthExceeded", "Your request was too big."}
-	metadataTooLarge        = answer{400, "MetadataTooLarge", "Your metadata headers exceed the maximum allowed metadata size"}
-	methodNotAllowed        = answer{405, "MethodNotAllowed", "The specified method is not allowed against this resource."}
-	missingLength           = answer{411, "MissingContentLength", "You must provide the Content-Length HTTP header."}
-	noSuchBucket            = answer{404, "NoSuchBucket", "The specified bucket does not exist"}
-	noSuchKey               = answer{404, "NoSuchKey", "The specified key does not exist."}
-	notImplemented          = answer{501, "NotImplemented", "A header you provided implies functionality that is not implemented"}
-	notModified             = answer{304, "NotModified", "Not Modified"}
-	preconditionFailed      = answer{412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold"}
-	requestHeaderTooLarge   = answer{400, "RequestHeaderSectionTooLarge", "Your request header section exceeds the maximum allowed size."}
-	requestTimeout          = answer{400, "RequestTimeout", "Your socket connection to the server was not read from or written to within the timeout period. Idle connections will be closed."}
-	requestTimeTooSkewed    = answer{403, "RequestTimeTooSkewed", "The difference between the request time and the current time is too large."}
-	serviceUnavailable      = answer{503, "ServiceUnavailable", "Service is unable to handle request."}
-	signatureDoesNotMatch   = answer{403, "SignatureDoesNotMatch", "The request signature we calculated does not match the signature you provided. Check your key and signing method."}
-	notImplementedParameter = notImplemented.says("A query parameter you provided implies functionality that is not implemented")
+	accessDenied          = answer{403, "AccessDenied", "Access Denied"}
+	accessForbidden       = answer{403, "AccessForbidden", "CORSResponse: CORS is not enabled for this bucket."}
+	authHeaderMalformed   = answer{400, "AuthorizationHeaderMalformed", "The authorization header is malformed."}
+	authQueryError        = answer{400, "AuthorizationQueryParametersError", "Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters."}
+	badDigest             = answer{400, "BadDigest", "The Content-MD5 you specified did not match what we received."}
+	badRequest            = answer{400, "BadRequest", "Bad Request"}
+	bucketAlreadyExists   = answer{409, "BucketAlreadyExists", "The requested bucket name is not available. The bucket namespace is shared by all users of the system. Please select a different name and try again."}
+	bucketAlreadyOwned    = answer{409, "BucketAlreadyOwnedByYou", "Your previous request to create the named bucket succeeded and you already own it."}
+	bucketNotEmpty        = answer{409, "BucketNotEmpty", "The bucket you tried to delete is not empty"}
+	contentSHA256Mismatch = answer{400, "XAmzContentSHA256Mismatch", "The provided 'x-amz-content-sha256' header does not match what was computed."}
+	entityTooLarge        = answer{400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size"}
+	illegalLocation       = answer{400, "IllegalLocationConstraintException", "The unspecified location constraint is incompatible for the region specific endpoint this request was sent to."}
+	incompleteBody        = answer{400, "IncompleteBody", "You did not provide the number of bytes specified by the Content-Length HTTP header"}
+	insufficientStorage   = answer{507, "InsufficientStorage", "There is not enough space left to store the object."}
+	internalError         = answer{500, "InternalError", "We encountered an internal error. Please try again."}
+	invalidAccessKey      = answer{403, "InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records."}
+	invalidArgument       = answer{400, "InvalidArgument", "Invalid Argument"}
+	invalidBucketName     = answer{400, "InvalidBucketName", "The specified bucket is not valid."}
+	invalidChunkSize      = answer{400, "InvalidChunkSizeError", "Only the last chunk is allowed to have a size less than 8192 bytes"}
+	invalidDigest         = answer{400, "InvalidDigest", "The Content-MD5 you specified was invalid."}
+	invalidRange          = answer{416, "InvalidRange", "The requested range is not satisfiable"}
+	invalidRequest        = answer{400, "InvalidRequest", "Invalid Request"}
+	invalidStorageClass   = answer{400, "InvalidStorageClass", "The storage class you specified is not valid"}
+	invalidToken          = answer{400, "InvalidToken", "The provided token is malformed or otherwise invalid."}
+	invalidURI            = answer{400, "InvalidURI", "Couldn't parse the specified URI."}
+	keyTooLong            = answer{400, "KeyTooLongError", "Your key is too long"}
+	malformedTrailer      = answer{400, "MalformedTrailerError", "The request contained trailing data that was not well-formed or did not conform to our published schema."}
+	malformedXML          = answer{400, "MalformedXML", "The XML you provided was not well-formed or did not validate against our published schema"}
+	messageTooLong        = answer{400, "MaxMessageLengthExceeded", "Your request was too big."}
+	metadataTooLarge      = answer{400, "MetadataTooLarge", "Your metadata headers exceed the maximum allowed metadata size"}
+	methodNotAllowed      = answer{405, "MethodNotAllowed", "The specified method is not allowed against this resource."}
+	missingLength         = answer{411, "MissingContentLength", "You must provide the Content-Length HTTP header."}
+	noSuchBucket          = answer{404, "NoSuchBucket", "The specified bucket does not exist"}
+	noSuchKey             = answer{404, "NoSuchKey", "The specified key does not exist."}
+	notImplemented        = answer{501, "NotImplemented", "A header you provided implies functionality that is not implemented"}
+	notModified           = answer{304, "NotModified", "Not Modified"}
+	preconditionFailed    = answer{412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold"}
+	requestHeaderTooLarge = answer{400, "RequestHeaderSectionTooLarge", "Your request header section exceeds the maximum allowed size."}
+	requestTimeout        = answer{400, "RequestTimeout", "Your socket connection to the server was not read from or written to within the timeout period. Idle connections will be closed."}
+	requestTimeTooSkewed  = answer{403, "RequestTimeTooSkewed", "The difference between the request time and the current time is too large."}
+	serviceUnavailable    = answer{503, "ServiceUnavailable", "Service is unable to handle request."}
+	slowDown              = answer{503, "SlowDown", "Please reduce your request rate."}
+	signatureDoesNotMatch = answer{403, "SignatureDoesNotMatch", "The request signature we calculated does not match the signature you provided. Check your key and signing method."}
 )
 
 // answerTo is the table from errors of the store to answers. bucket and key are those of the request; an error of the
@@ -111,6 +113,8 @@ func answerTo(err error, bucket, key string) *apiError {
 		bucket, key = e.Bucket, e.Key
 	}
 	switch {
+	case errors.Is(err, object.ErrCorrupt): // first: what is damaged is not missing, whatever else the error is
+		return internalError.err().because(err)
 	case errors.Is(err, object.ErrNoBucket):
 		return noSuchBucket.err("BucketName", bucket).because(err)
 	case errors.Is(err, object.ErrBucketExists):
@@ -125,8 +129,6 @@ func answerTo(err error, bucket, key string) *apiError {
 		return badDigest.err().because(err)
 	case errors.Is(err, object.ErrNoSpace):
 		return insufficientStorage.err().because(err)
-	case errors.Is(err, object.ErrCorrupt): // it may be not-exist, too: what is damaged is not missing
-		return internalError.err().because(err)
 	case errors.Is(err, fs.ErrNotExist):
 		return noSuchKey.err("Key", key).because(err)
 	case errors.Is(err, fs.ErrPermission):
@@ -151,6 +153,22 @@ func invalidAnswer(err error, bucket, key string) *apiError {
 	default:
 		return invalidArgument.says("Invalid %s: %s", e.Field, e.Rule).err("ArgumentName", e.Field)
 	}
+}
+
+// unknownHeader refuses a request for a header. Tools show the message and nothing else of the document.
+func unknownHeader(name string) *apiError {
+	name = strings.ToLower(name)
+	return notImplemented.says("%s: %s", notImplemented.message, name).err("Header", name)
+}
+
+// unknownParameter refuses a request for a query parameter.
+func unknownParameter(name string) *apiError {
+	a := notImplemented.says("A query parameter you provided implies functionality that is not implemented: %s", name)
+	switch name {
+	case "uploads", "uploadId", "partNumber":
+		a = notImplemented.says("Multipart upload is not implemented by this version; send the object in one piece.")
+	}
+	return a.err("Parameter", name)
 }
 
 // badArgument is an InvalidArgument that names the argument.

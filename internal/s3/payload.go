@@ -200,6 +200,7 @@ func (b *bodyReader) Read(p []byte) (int, error) {
 		_ = b.q.w.rc.SetReadDeadline(now.Add(b.q.s.stall)) // a writer that knows no deadlines goes without
 		b.q.w.arm()                                        // the first read makes net/http write "100 Continue"
 	}
+	b.q.begun = true
 	n, err := b.q.r.Body.Read(p)
 	switch {
 	case err == nil:

@@ -14,6 +14,12 @@ func (q *request) putObject() error {
 	if q.r.ContentLength == 0 && h["Content-Length"] == nil && q.r.TransferEncoding == nil && q.r.ProtoMajor == 1 {
 		return missingLength.err()
 	}
+	select {
+	case q.s.uploads <- struct{}{}:
+		defer func() { <-q.s.uploads }()
+	default:
+		return slowDown.err().with("Retry-After", "1")
+	}
 	attrs, err := readAttrs(h)
 	if err != nil {
 		return err

@@ -27,6 +27,7 @@ type request struct {
 	id    identity // set once the signature was verified
 	seal  seal     // what the signatures of chunks go on from
 	moved int64    // bytes of object content received; -1 when none was to be
+	begun bool     // the body was asked for, so the client that waits for "100 Continue" has got it
 	err   *apiError
 }
 
@@ -135,6 +136,8 @@ func (q *request) logLevel() zerolog.Level {
 	switch {
 	case q.err == nil, q.w.err != nil: // a client that went away is no failure of ours
 		return zerolog.InfoLevel
+	case q.err.code == slowDown.code: // the client is told to come back
+		return zerolog.WarnLevel
 	case q.err.status >= 500 && q.err.status != http.StatusNotImplemented:
 		return zerolog.ErrorLevel
 	case q.err.status == http.StatusForbidden, strings.HasPrefix(q.err.code, "Authorization"):

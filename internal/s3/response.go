@@ -129,7 +129,7 @@ const (
 
 // linger takes a little of what is still coming, after an error was sent.
 func (q *request) linger() {
-	if q.r.ContentLength == 0 || q.expectsContinue() {
+	if q.r.ContentLength == 0 || q.expectsContinue() && !q.begun {
 		return
 	}
 	// Without a connection below there is nothing to flush or to wait for.

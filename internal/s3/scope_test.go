@@ -160,7 +160,7 @@ func TestNotImplemented(t *testing.T) {
 			w.want(501, "NotImplemented", m, target, "y")
 		}
 	}
-	for _, target := range []string{"/bkt?nosuch", "/bkt/k?nosuch=1", "/bkt/k?versionId=null&x-id=GetObject"} {
+	for _, target := range []string{"/bkt?nosuch=1", "/bkt?list-type=2&marker=", "/bkt/k?nosuch=1", "/bkt/k?versionId=null&x-id=GetObject"} {
 		w.want(200, "", http.MethodGet, target, "")
 	}
 	w.want(200, "", http.MethodPut, "/bkt/k?x-id=PutObject&x-own=1", "content")

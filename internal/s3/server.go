@@ -16,6 +16,9 @@ import (
 // the whole of a transfer.
 const stallTime = 60 * time.Second
 
+// maxUploads is how many PutObjects may be under way. Each holds some 3 MiB.
+const maxUploads = 100
+
 // Server is the S3 door. It is an http.Handler, safe for concurrent use. Nothing that cleans paths may stand before it.
 type Server struct {
 	store  *object.Store
@@ -26,6 +29,9 @@ type Server struct {
 	router *httprouter.Router
 	now    func() time.Time
 	stall  time.Duration
+	// uploads and large hold an element for each upload under way, and for each large XML body.
+	uploads chan struct{}
+	large   chan struct{}
 }
 
 var _ http.Handler = (*Server)(nil)
@@ -41,6 +47,7 @@ func New(store *object.Store, cfg Config, log zerolog.Logger) (*Server, error) {
 	s := &Server{
 		store: store, cfg: cfg, log: log, keys: make(map[string]*Key, len(cfg.Keys)), signer: newSigner(),
 		now: cfg.Now, stall: stallTime,
+		uploads: make(chan struct{}, maxUploads), large: make(chan struct{}, maxLargeXML),
 	}
 	if s.now == nil {
 		s.now = time.Now

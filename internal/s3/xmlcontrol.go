@@ -2,85 +2,180 @@ package s3
 
 import (
 	"bytes"
-	"regexp"
-	"strconv"
+	"errors"
+	"io"
 	"strings"
+	"unicode/utf8"
 )
 
 // Keys may hold control characters, which XML 1.0 cannot say and encoding/xml refuses. Clients send them all the same, raw
 // or as references, and Amazon takes them. They are carried through the decoder under a disguise: a rune of the private
-// use area, then one that stands for the character. The disguise itself, where a client uses it, is doubled.
+// use area stands for the character. Where a client uses such a rune itself, another one goes before it, so that no two
+// keys look alike.
 const (
-	disguise     = '\uF8FF'
-	disguiseBase = 0xF700 // plus the character
+	disguiseBase = '\uE000' // plus the character
+	literal      = '\uE020' // the next rune is no disguise
 )
 
-// charRef is a reference to a character.
-var charRef = regexp.MustCompile(`&#(?:x[0-9a-fA-F]+|[0-9]+);`)
+// maxXMLToken is how many bytes of a document one tag, comment or run of text may take: a key of 1,024 bytes has room for
+// each of them as a reference of 16.
+const maxXMLToken = 16 << 10
 
-// hideControls disguises control characters and references to them.
-func hideControls(data []byte) []byte {
-	if !bytes.ContainsFunc(data, needsDisguise) && !bytes.Contains(data, []byte("&#")) {
-		return data
-	}
-	var out bytes.Buffer
-	for _, c := range bytes.Runes(data) {
-		hide(&out, c)
-	}
-	if bytes.Contains(data, []byte("<![CDATA[")) {
-		return out.Bytes() // what looks like a reference may be none
-	}
-	return charRef.ReplaceAllFunc(out.Bytes(), func(ref []byte) []byte {
-		digits, base := string(ref[2:len(ref)-1]), 10
-		if digits[0] == 'x' {
-			digits, base = digits[1:], 16
-		}
-		c, err := strconv.ParseUint(digits, base, 16)
-		if err != nil || !needsDisguise(rune(c)) {
-			return ref
-		}
-		var b bytes.Buffer
-		hide(&b, rune(c))
-		return b.Bytes()
-	})
+var (
+	cdataBegin, cdataEnd     = []byte("<![CDATA["), []byte("]]>")
+	commentBegin, commentEnd = []byte("<!--"), []byte("-->")
+	procBegin, procEnd       = []byte("<?"), []byte("?>")
+)
+
+// controlHider reads a document that is valid UTF-8 and disguises control characters and references to them as they go by.
+type controlHider struct {
+	data   []byte // what was not read yet
+	hidden []byte // what goes before data: the rest of a disguise
+	space  [2 * utf8.UTFMax]byte
+	end    []byte // ends the CDATA section, comment or instruction that data is in; nil in none
+	open   int    // bytes of data that still begin it: "<!-->" does not end
+	token  int    // bytes of the document that the current token took
 }
 
-func hide(out *bytes.Buffer, c rune) {
-	switch {
-	case c == disguise:
-		out.WriteRune(disguise)
-		out.WriteRune(disguise)
-	case needsDisguise(c):
-		out.WriteRune(disguise)
-		out.WriteRune(disguiseBase + c)
-	default:
-		out.WriteRune(c)
+var _ interface {
+	io.Reader
+	io.ByteReader // else the decoder would read ahead, and what a token takes could not be counted
+} = (*controlHider)(nil)
+
+// ReadByte implements io.ByteReader.
+func (h *controlHider) ReadByte() (byte, error) {
+	if len(h.hidden) == 0 {
+		if len(h.data) == 0 {
+			return 0, io.EOF
+		}
+		h.track()
+		c, n := h.next()
+		if h.token += n; h.token > maxXMLToken {
+			return 0, errors.New("a tag or text is too long")
+		}
+		if !needsDisguise(c) {
+			b := h.data[0]
+			h.data = h.data[1:]
+			return b, nil
+		}
+		h.data = h.data[n:]
+		h.hidden = disguised(h.space[:0], c)
 	}
+	b := h.hidden[0]
+	h.hidden = h.hidden[1:]
+	return b, nil
+}
+
+// Read implements io.Reader. The decoder asks for single bytes.
+func (h *controlHider) Read(p []byte) (int, error) {
+	for i := range p {
+		b, err := h.ReadByte()
+		if err != nil {
+			return i, err
+		}
+		p[i] = b
+	}
+	return len(p), nil
+}
+
+// track notes where sections begin and end in which "&#1;" is no reference, and in which others do not begin.
+func (h *controlHider) track() {
+	switch {
+	case h.open > 1:
+		h.open--
+	case h.end != nil:
+		if bytes.HasPrefix(h.data, h.end) {
+			h.end = nil
+		}
+	case h.data[0] != '<':
+	case bytes.HasPrefix(h.data, cdataBegin):
+		h.end, h.open = cdataEnd, len(cdataBegin)
+	case bytes.HasPrefix(h.data, commentBegin):
+		h.end, h.open = commentEnd, len(commentBegin)
+	case bytes.HasPrefix(h.data, procBegin):
+		h.end, h.open = procEnd, len(procBegin)
+	}
+}
+
+// next is the character that data begins with and the bytes that it would take to replace it; where it need not be
+// replaced, it is some character that needs no disguise, and one byte.
+func (h *controlHider) next() (rune, int) {
+	switch b := h.data[0]; {
+	case b == '&' && h.end == nil:
+		if c, n := charRef(h.data); needsDisguise(c) {
+			return c, n
+		}
+	case b < ' ':
+		return rune(b), 1
+	case b >= utf8.RuneSelf:
+		if c, n := utf8.DecodeRune(h.data); needsDisguise(c) {
+			return c, n
+		}
+	}
+	return ' ', 1
+}
+
+// charRef reads the reference to a character that data begins with. Without one, and for characters that are far from
+// needing a disguise, it returns a space.
+func charRef(data []byte) (rune, int) {
+	s, base := data[1:min(len(data), maxXMLToken)], rune(10)
+	if len(s) == 0 || s[0] != '#' {
+		return ' ', 1
+	}
+	if s = s[1:]; len(s) > 0 && s[0] == 'x' {
+		s, base = s[1:], 16
+	}
+	head := min(len(data), maxXMLToken) - len(s)
+	var c rune
+	for i, b := range s {
+		d := rune(-1)
+		switch {
+		case '0' <= b && b <= '9':
+			d = rune(b - '0')
+		case base == 16 && 'a' <= b|0x20 && b|0x20 <= 'f':
+			d = rune(b|0x20-'a') + 10
+		case b == ';' && i > 0:
+			return c, head + i + 1
+		}
+		if d < 0 {
+			break
+		}
+		if c = c*base + d; c > utf8.MaxRune {
+			break
+		}
+	}
+	return ' ', 1
 }
 
 func needsDisguise(c rune) bool {
-	return c < ' ' && c != '\t' && c != '\n' && c != '\r' || c == disguise
+	return c < ' ' && c != '\t' && c != '\n' && c != '\r' || disguiseBase <= c && c <= literal
+}
+
+// disguised appends what stands for a character that needs it.
+func disguised(b []byte, c rune) []byte {
+	if c < ' ' {
+		return utf8.AppendRune(b, disguiseBase+c)
+	}
+	return utf8.AppendRune(utf8.AppendRune(b, literal), c)
 }
 
 // showControls takes the disguise off.
 func showControls(s string) string {
-	if !strings.ContainsRune(s, disguise) {
+	if !strings.ContainsFunc(s, needsDisguise) {
 		return s
 	}
 	var b strings.Builder
-	hidden := false
+	b.Grow(len(s))
+	asIs := false
 	for _, c := range s {
 		switch {
-		case hidden && c != disguise:
-			b.WriteRune(c - disguiseBase)
-			hidden = false
-		case hidden:
+		case asIs || !needsDisguise(c):
 			b.WriteRune(c)
-			hidden = false
-		case c == disguise:
-			hidden = true
+			asIs = false
+		case c == literal:
+			asIs = true
 		default:
-			b.WriteRune(c)
+			b.WriteRune(c - disguiseBase)
 		}
 	}
 	return b.String()

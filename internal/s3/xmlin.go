@@ -2,6 +2,7 @@ package s3
 
 import (
 	"bytes"
+	"context"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -10,8 +11,19 @@ import (
 	"unicode/utf8"
 )
 
-// maxXMLDepth is deeper than any document of the protocol.
-const maxXMLDepth = 16
+const (
+	// maxXMLDepth is deeper than any document of the protocol, and maxXMLAttrs more than any of its elements has.
+	maxXMLDepth = 16
+	maxXMLAttrs = 8
+	// maxXMLTokens leaves room for maxDeletes objects with all their elements, and space between them.
+	maxXMLTokens = 32 << 10
+	// maxXMLText is how much character data may come in one piece, in disguise: more than a key can be.
+	maxXMLText = 8 << 10
+
+	// largeXML is how long a body may be without being counted, and maxLargeXML how many larger ones are held at a time.
+	largeXML    = 256 << 10
+	maxLargeXML = 2
+)
 
 // readXML reads the body, which may be empty, checks its digests, and decodes it into v when it is not. It says whether
 // there was a document.
@@ -25,19 +37,39 @@ func (q *request) readXML(root string, limit int64, v any) (bool, error) {
 		return false, err
 	}
 	p.hashHere()
-	data, err := io.ReadAll(io.LimitReader(p, limit+1))
+	var body bytes.Buffer
+	n, err := body.ReadFrom(io.LimitReader(p, min(largeXML, limit)+1))
+	if err == nil && n > largeXML {
+		if err := q.s.takeLarge(q.r.Context()); err != nil {
+			return false, err
+		}
+		defer func() { <-q.s.large }()
+		_, err = body.ReadFrom(io.LimitReader(p, limit+1-n))
+	}
 	switch {
 	case err != nil:
 		return false, err
-	case int64(len(data)) > limit:
+	case int64(body.Len()) > limit:
 		return false, tooLong
-	case len(data) == 0:
+	case body.Len() == 0:
 		return false, nil
 	}
-	if err := decodeXML(data, root, v); err != nil {
+	if err := decodeXML(body.Bytes(), root, v); err != nil {
 		return false, malformedXML.err().because(err)
 	}
 	return true, nil
+}
+
+// takeLarge waits until one more large document may be held. Whoever holds one may be slow, so there is an end to it.
+func (s *Server) takeLarge(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.stall)
+	defer cancel()
+	select {
+	case s.large <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return slowDown.err().because(ctx.Err())
+	}
 }
 
 // decodeXML decodes one document with the given root. It takes no DOCTYPE, no other encoding than UTF-8, nothing deep, and
@@ -46,7 +78,8 @@ func decodeXML(data []byte, root string, v any) error {
 	if !utf8.Valid(data) {
 		return errors.New("it is not valid UTF-8")
 	}
-	d := xml.NewTokenDecoder(&soberTokens{d: xml.NewDecoder(bytes.NewReader(hideControls(data)))})
+	in := &controlHider{data: data}
+	d := xml.NewTokenDecoder(&soberTokens{in: in, d: xml.NewDecoder(in)})
 	start, err := rootElement(d)
 	if err != nil {
 		return err
@@ -96,23 +129,43 @@ func isFiller(t xml.Token) bool {
 	return false
 }
 
-// soberTokens refuses what a request has no use for.
+// soberTokens refuses what a request has no use for, before more is made of it: a document must not take much more memory
+// than its bytes.
 type soberTokens struct {
-	d     *xml.Decoder
-	depth int
+	in      *controlHider
+	d       *xml.Decoder
+	depth   int
+	n       int // tokens
+	objects int // elements that may be those of DeleteObjects
 }
 
 var _ xml.TokenReader = (*soberTokens)(nil)
 
 // Token implements xml.TokenReader.
 func (s *soberTokens) Token() (xml.Token, error) {
+	s.in.token = 0
+	if s.n++; s.n > maxXMLTokens {
+		return nil, errors.New("there are too many tags")
+	}
 	t, err := s.d.RawToken()
-	switch t.(type) {
+	switch t := t.(type) {
 	case xml.Directive:
 		return nil, errors.New("a DOCTYPE is not allowed")
 	case xml.StartElement:
 		if s.depth++; s.depth > maxXMLDepth {
 			return nil, errors.New("elements are too deep")
+		}
+		if len(t.Attr) > maxXMLAttrs {
+			return nil, errors.New("an element has too many attributes")
+		}
+		if t.Name.Local == "Object" {
+			if s.objects++; s.objects > maxDeletes {
+				return nil, errors.New("there are too many objects")
+			}
+		}
+	case xml.CharData:
+		if len(t) > maxXMLText {
+			return nil, errors.New("text is too long")
 		}
 	case xml.EndElement:
 		s.depth--

@@ -1,0 +1,167 @@
+package s3
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestUploadLimit: one upload too many is refused before its body is asked for, and the next one is not.
+func TestUploadLimit(t *testing.T) {
+	w := newWorld(t, Config{})
+	w.server.uploads = make(chan struct{}, 1)
+	w.want(200, "", http.MethodPut, "/bkt", "")
+	first := w.dial()
+	first.head(http.MethodPut, "/bkt/first", 2, "Expect", "100-continue")
+	first.answer(http.MethodPut, http.StatusContinue)
+	second := w.dial()
+	second.head(http.MethodPut, "/bkt/second", 2, "Expect", "100-continue")
+	second.answer(http.MethodPut, 503)
+	re := w.want(503, "SlowDown", http.MethodPut, "/bkt/second", "xy")
+	if re.header.Get("Retry-After") != "1" || !strings.Contains(re.body, "Please reduce your request rate.") {
+		t.Error(re.header, re.body)
+	}
+	w.want(404, "NoSuchKey", http.MethodGet, "/bkt/second", "")
+	if _, err := io.WriteString(first, "ab"); err != nil {
+		t.Fatal(err)
+	}
+	first.answer(http.MethodPut, 200)
+	w.want(412, "PreconditionFailed", http.MethodPut, "/bkt/first", "x", "If-None-Match", "*") // and gives its place back
+	w.want(200, "", http.MethodPut, "/bkt/second", "xy")
+}
+
+// TestXMLMemory: what a document takes is about what it is long, whatever it is made of.
+func TestXMLMemory(t *testing.T) {
+	const size = maxDeleteXML
+	fill := func(before, s, after string) string { return before + strings.Repeat(s, size/len(s)) + after }
+	key := func(s string) string { return fill("<Delete><Object><Key>", s, "</Key></Object></Delete>") }
+	for name, body := range map[string]string{
+		"attributes":      fill("<Delete", " a=''", "/>"),
+		"some attributes": fill("<Delete>", "<a"+strings.Repeat(" a=''", 3000)+"/>", "</Delete>"),
+		"objects":         fill("<Delete>", "<Object/>", "</Delete>"),
+		"elements":        fill("<Delete>", "<a/>", "</Delete>"),
+		"comments":        fill("<Delete>", "<!---->", "</Delete>"),
+		"a comment":       fill("<Delete><!--", "<", "--></Delete>"),
+		"raw key":         key("\x01"),
+		"key":             key("k"),
+		"reference":       key("&#1;"),
+		"no end":          fill("<Delete>&#", "1", ""),
+		"ampersands":      key("&#"),
+		"cdata":           key("<![CDATA[\x01]]>"),
+		"long keys":       fill("<Delete>", "<Object><Key>"+strings.Repeat("\x01", 8000)+"</Key></Object>", "</Delete>"),
+	} {
+		data := []byte(body)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		err := decodeXML(data, "Delete", &struct{ Object []deletion }{})
+		runtime.ReadMemStats(&after)
+		if n := after.TotalAlloc - before.TotalAlloc; err == nil || n > 2*size {
+			t.Errorf("%s: %d bytes for %d, %v", name, n, len(data), err)
+		}
+	}
+	full := "<Delete>" + strings.Repeat("<Object>\n <Key>"+strings.Repeat("&#x01;", 1000)+"</Key>\n <VersionId>null</VersionId></Object>\n", maxDeletes) + "</Delete>"
+	var list struct{ Object []deletion }
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	err := decodeXML([]byte(full), "Delete", &list)
+	runtime.ReadMemStats(&after)
+	if err != nil || len(list.Object) != maxDeletes || string(list.Object[999].Key) != strings.Repeat("\x01", 1000) {
+		t.Fatalf("the longest document: %d objects, %v", len(list.Object), err)
+	}
+	if n := after.TotalAlloc - before.TotalAlloc; n > 8*uint64(len(full)) {
+		t.Errorf("the longest document: %d bytes for %d", n, len(full))
+	}
+}
+
+// TestLargeXML: large documents wait for each other, small ones do not, and there is an end to the wait.
+func TestLargeXML(t *testing.T) {
+	w := newWorld(t, Config{})
+	w.want(200, "", http.MethodPut, "/bkt", "")
+	del := func(w *world, status int, code string, space int) {
+		t.Helper()
+		body := "<Delete>" + strings.Repeat(" ", space%8000) + strings.Repeat("<!--"+strings.Repeat(" ", 8000)+"-->", space/8000) + "<Object><Key>k</Key></Object></Delete>"
+		w.want(status, code, http.MethodPost, "/bkt?delete", body, "x-amz-checksum-crc32", strings.TrimPrefix(crc32Trailer([]byte(body)), "x-amz-checksum-crc32:"))
+	}
+	del(w, 200, "", 2*largeXML)
+	for range maxLargeXML {
+		w.server.large <- struct{}{}
+	}
+	del(w, 200, "", largeXML/2)
+	<-w.server.large
+	del(w, 200, "", 2*largeXML)
+	w.server.large <- struct{}{} // the place was given back, or this would not end
+	short := newWorld(t, Config{})
+	short.server.stall = time.Second
+	short.server.large = make(chan struct{}) // nobody ever gets a place
+	short.want(200, "", http.MethodPut, "/bkt", "")
+	del(short, 503, "SlowDown", 2*largeXML)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := w.server.takeLarge(ctx); err == nil {
+		t.Error("a request that is over goes on waiting")
+	}
+}
+
+// TestXMLDisguise: no document names a key by another key's disguise, however it is written.
+func TestXMLDisguise(t *testing.T) {
+	for text, want := range map[string]string{
+		"&#xE001;":                                "\uE001",
+		"<![CDATA[a]]>&#xE001;":                   "a\uE001",
+		"&#xE020;&#57345;<![CDATA[a]]>":           "\uE020\uE001a",
+		"<![CDATA[&#1;\x01\uE001\uE020]]>&#1;":    "&#1;\x01\uE001\uE020\x01",
+		"<!--><![CDATA[-->&#xE001;<!-- ]]>-->":    "\uE001",
+		"<!--]]>-->&#x1;<?a <![CDATA[?>&#x0E001;": "\x01\uE001",
+		"&#xF8FF;&#xF701;":                        "\uF8FF\uF701",
+		"&#0000000000000000000000000001;&#x1f;":   "\x01\x1f",
+		"&#x10FFFF;&#9;&amp;#1;":                  "\U0010FFFF\t&#1;",
+	} {
+		var v struct{ Key xmlKey }
+		if err := decodeXML([]byte("<a><Key>"+text+"</Key></a>"), "a", &v); err != nil || string(v.Key) != want {
+			t.Errorf("%q: %q, want %q, %v", text, v.Key, want, err)
+		}
+	}
+	for _, text := range []string{"&#;", "&#x;", "&#", "&#x110000;", "&#99999999999999999999999999;", "<![CDATA["} {
+		if err := decodeXML([]byte("<a><Key>"+text+"</Key></a>"), "a", &struct{ Key xmlKey }{}); err == nil {
+			t.Errorf("%q was taken", text)
+		}
+	}
+}
+
+// countedBody counts what is read of it.
+type countedBody struct {
+	io.Reader
+	n int
+}
+
+func (b *countedBody) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	b.n += n
+	return n, err
+}
+
+// TestLinger: what is on its way is taken off the wire, and a body that the client still holds back is not asked for.
+func TestLinger(t *testing.T) {
+	w := newWorld(t, Config{})
+	w.want(200, "", http.MethodPut, "/bkt", "")
+	for target, want := range map[string]int{"/bkt/k": lingerBytes / 2, "/gone/k": 0} {
+		body := &countedBody{Reader: strings.NewReader(strings.Repeat("x", lingerBytes/2))}
+		r := w.raw(http.MethodPut, target, nil)
+		r.Header.Set("X-Amz-Decoded-Content-Length", "100")
+		r.Header.Set("Expect", "100-continue")
+		w.signer.sign(r, "STREAMING-UNSIGNED-PAYLOAD-TRAILER")
+		r.Body, r.ContentLength = io.NopCloser(body), lingerBytes/2
+		rec := httptest.NewRecorder()
+		w.server.ServeHTTP(rec, r)
+		if rec.Code < 400 || body.n != want {
+			t.Errorf("%s: %d after %d bytes, want %d", target, rec.Code, body.n, want)
+		}
+	}
+}
+
+var errBroken = errors.New("broken")
