@@ -19,13 +19,21 @@ HOST    =
 PORT    =
 S3_PORT =
 # A configuration that is there keeps its host, unless somebody asks for another: then init says so.
-RUN_HOST = $(or $(HOST),$(if $(wildcard $(VAR)/config.json),,127.0.0.1))
+RUN_HOST = $(or $(HOST),$(if $(shell test -e '$(VAR)/config.json' && echo there),,127.0.0.1))
 
-.PHONY: build run test test-clients check race fuzz lint fmt bench clean
+.PHONY: build cross run test test-clients check race fuzz lint fmt bench clean
 
 build:
 	@mkdir -p bin
 	$(GOBUILD) -o bin/ ./cmd/...
+
+# Proves that the packages' other architectures compile.
+cross:
+	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+		for target in "arm64" "arm GOARM=7"; do \
+			echo "linux/$$target"; \
+			env GOOS=linux GOARCH=$$target $(GOBUILD) -o "$$dir/" ./cmd/...; \
+		done
 
 # Who tries out the doors has cloud credentials in the environment more often than not: they are not for these doors.
 run: export AWS_ACCESS_KEY_ID =
@@ -34,9 +42,9 @@ run: export HF_TOKEN =
 run: export FTP_USERNAME =
 run: export FTP_PASSWORD =
 run: build
-	@bin/file-bucketctl init --config $(VAR)/config.json --var $(VAR) $(addprefix --host ,$(RUN_HOST)) \
+	@bin/file-bucketctl init --config '$(VAR)/config.json' --var '$(VAR)' $(addprefix --host ,$(RUN_HOST)) \
 		$(addprefix --port ,$(PORT)) $(addprefix --s3-port ,$(S3_PORT))
-	@bin/file-bucketctl run --config $(VAR)/config.json
+	@bin/file-bucketctl run --config '$(VAR)/config.json'
 
 test:
 	go test ./...
@@ -60,7 +68,7 @@ fuzz:
 	@set -e; for file in $$(grep -rlE '^func Fuzz' --include='*_test.go' .); do \
 		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' "$$file"); do \
 			echo "$$(dirname "$$file") $$target"; \
-			go test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) "$$(dirname "$$file")"; \
+			go test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=10x "$$(dirname "$$file")"; \
 		done; \
 	done
 

@@ -21,7 +21,6 @@ type command struct {
 	name    string // one or two words
 	summary string // one line
 	details string // further lines of its help
-	hidden  bool   // for other programs, not for people
 	// setup registers the command's flags and returns what runs it once they are parsed.
 	setup func(flags *flag.FlagSet) func(ctx context.Context, e env, args []string) error
 }
@@ -73,6 +72,15 @@ func find(args []string) (command, []string, error) {
 			return c, args[len(words):], nil
 		}
 	}
+	var below []string // what begins with the word
+	for _, c := range commands() {
+		if strings.HasPrefix(c.name, args[0]+" ") {
+			below = append(below, fmt.Sprintf("%q", c.name))
+		}
+	}
+	if len(below) > 0 {
+		return command{}, nil, &daemon.UsageError{Err: fmt.Errorf("%q is not a whole command; there is %s", strings.Join(args[:min(len(args), 2)], " "), strings.Join(below, " and "))}
+	}
 	return command{}, nil, &daemon.UsageError{Err: fmt.Errorf("unknown command %q; see --help", args[0])}
 }
 
@@ -82,9 +90,7 @@ func help(args []string, e env) error {
 	if len(args) == 0 {
 		fmt.Fprintf(&b, "%s: the administrator's tool of file-bucket\n\nUsage: %s COMMAND [flags]\n\nCommands:\n", name, name)
 		for _, c := range commands() {
-			if !c.hidden {
-				fmt.Fprintf(&b, "  %-14s %s\n", c.name, c.summary)
-			}
+			fmt.Fprintf(&b, "  %-14s %s\n", c.name, c.summary)
 		}
 		fmt.Fprintf(&b, "  %-14s %s\n  %-14s %s\n\n", "help COMMAND", "explain a command and its flags", "version", "print the version")
 	} else {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"net/url"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -45,7 +46,7 @@ func newGuide(cfg *config.Config, host string) guide {
 	if cfg.TLS.Cert != "" {
 		scheme = "https"
 	}
-	url := func(listen string, port int) string {
+	urlOf := func(listen string, port int) string {
 		h := host
 		if h == "" {
 			h = reachable(listen, net.InterfaceAddrs)
@@ -55,7 +56,7 @@ func newGuide(cfg *config.Config, host string) guide {
 	g := guide{
 		Buckets: []guideBucket{},
 		S3: guideS3{
-			Endpoint: url(cfg.S3.Host, cfg.S3.Port), Region: cfg.S3.Region,
+			Endpoint: urlOf(cfg.S3.Host, cfg.S3.Port), Region: cfg.S3.Region,
 			AccessKey: cfg.S3.AccessKey, SecretKey: cfg.S3.SecretKey,
 		},
 		Store: cfg.Storage.Path,
@@ -63,7 +64,7 @@ func newGuide(cfg *config.Config, host string) guide {
 	if g.S3.AccessKey == "" && len(cfg.S3.Keys) > 0 {
 		g.S3.AccessKey, g.S3.SecretKey = cfg.S3.Keys[0].AccessKey, cfg.S3.Keys[0].SecretKey
 	}
-	pushURL := url(cfg.Host, cfg.Port)
+	pushURL := urlOf(cfg.Host, cfg.Port)
 	for _, b := range cfg.Buckets {
 		gb := guideBucket{Name: b.Name, Tokens: []string{}, PushURLs: []string{}}
 		if b.Token != "" {
@@ -92,8 +93,7 @@ func (g guide) print(w io.Writer, file string) error {
 	signed := g.S3.AccessKey != ""
 	sign, aws := "", "aws --no-sign-request --endpoint-url "+g.S3.Endpoint
 	if signed {
-		// curl before 8 does not send the header by itself, and S3 asks for it.
-		sign = fmt.Sprintf("--aws-sigv4 aws:amz:%s:s3 -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD' --user %s ", g.S3.Region, quote(g.S3.AccessKey+":"+g.S3.SecretKey))
+		sign = fmt.Sprintf("--aws-sigv4 aws:amz:%s:s3 --user %s ", g.S3.Region, quote(g.S3.AccessKey+":"+g.S3.SecretKey))
 		aws = "aws --endpoint-url " + g.S3.Endpoint
 	}
 	named := ""
@@ -107,11 +107,11 @@ func (g guide) print(w io.Writer, file string) error {
 		if len(bucket.Tokens) == 0 {
 			fmt.Fprint(&b, "  only a digest of the token is known: put the token itself in place of TOKEN\n")
 		}
-		for _, url := range bucket.PushURLs {
-			fmt.Fprintf(&b, "  push:      curl -f -F file=@%s %s\n", quote(file), url)
+		for _, pushURL := range bucket.PushURLs {
+			fmt.Fprintf(&b, "  push:      curl -f -F file=@%s %s\n", quote(file), pushURL)
 		}
 		if bucket.Name != "" {
-			fmt.Fprintf(&b, "  read back: curl -f %s-o %s %s/%s\n", sign, quote("copy-of-"+file), bucket.S3URL, quote(file))
+			fmt.Fprintf(&b, "  read back: curl -f %s-o %s %s/%s\n", sign, quote("copy-of-"+file), bucket.S3URL, escape(file))
 		}
 		b.WriteByte('\n')
 	}
@@ -129,6 +129,11 @@ func (g guide) print(w io.Writer, file string) error {
 	fmt.Fprintf(&b, "\nThe store is in %s\n", g.Store)
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// escape makes a key fit for a URL, in the way that signatures want it.
+func escape(key string) string {
+	return strings.NewReplacer("+", "%20", "%2F", "/").Replace(url.QueryEscape(key))
 }
 
 // quote quotes a word for the shell if it needs to be.

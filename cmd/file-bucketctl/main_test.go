@@ -75,7 +75,8 @@ func expect(t *testing.T, code int, stdout, stderr string, args ...string) {
 func TestUsage(t *testing.T) {
 	expect(t, 64, "", "file-bucketctl: no command; see --help\n")
 	expect(t, 64, "", "file-bucketctl: unknown command \"tokne\"; see --help\n", "tokne", "list")
-	expect(t, 64, "", "file-bucketctl: unknown command \"token\"; see --help\n", "token")
+	expect(t, 64, "", "file-bucketctl: \"token\" is not a whole command; there is \"token list\"\n", "token")
+	expect(t, 64, "", "file-bucketctl: \"config chekc\" is not a whole command; there is \"config check\"\n", "config", "chekc", "x")
 	expect(t, 64, "", "file-bucketctl: init: flag provided but not defined: -prot\n", "init", "--prot")
 	expect(t, 64, "", "file-bucketctl: init: invalid value \"0644\" for flag -mode: must be 0600 or 0640\n", "init", "--mode", "0644")
 	for _, c := range commands() {
@@ -89,8 +90,8 @@ func TestUsage(t *testing.T) {
 func TestHelp(t *testing.T) {
 	_, all, _ := ctl(t, "--help")
 	for _, c := range commands() {
-		if strings.Contains(all, "\n  "+c.name) == c.hidden {
-			t.Errorf("%s: hidden is %v", c.name, c.hidden)
+		if !strings.Contains(all, "\n  "+c.name+" ") {
+			t.Errorf("%s is not in the help", c.name)
 		}
 		code, out, _ := ctl(t, append(strings.Fields(c.name), "--help")...)
 		_, same, _ := ctl(t, append([]string{"help"}, strings.Fields(c.name)...)...)
@@ -197,6 +198,29 @@ func TestConfigCheck(t *testing.T) {
 	expect(t, 78, "", "file-bucketctl: "+path+":2: prot: unknown key (did you mean \"port\"?)\n"+path+":3: home: must be a string\n", "config", "check", "--config", path)
 }
 
+// TestConfigCheckFiles sees that the check refuses what daemons would, and warns of what they warn of.
+func TestConfigCheckFiles(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "config.json")
+	args := []string{"config", "check", "--config", path}
+	if err := os.WriteFile(path, []byte(`{"tls": {"cert": "/none/c", "key": "/none/k"}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, 78, "", "file-bucketctl: "+path+":1: tls.cert: load certificate: open /none/c: no such file or directory\n", args...)
+	if err := os.WriteFile(path, []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, 0o604); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, 0, path+": ok\n", "file-bucketctl: warning: "+path+": holds secrets and is open to every user (mode 0604); chmod o= helps\n", args...)
+	hook := filepath.Join(dir, "post-push.sh")
+	if err := os.WriteFile(hook, nil, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, 78, "", "file-bucketctl: "+hook+": hooks are not supported by this version; remove or rename the file\n", args...)
+}
+
 const sampleConfig = `{
   "host": "192.0.2.7", "home": "/srv/files",
   "buckets": ["3547264155b541de5cb6a7eae0431a14", {"name": "db01", "tokens": ["old-token", "new-token"]},
@@ -210,7 +234,7 @@ func TestTokenList(t *testing.T) {
 	if err := os.WriteFile(path, []byte(sampleConfig), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	const curl = `curl -f --aws-sigv4 aws:amz:us-east-1:s3 -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD' --user 'AK:S$K'`
+	const curl = `curl -f --aws-sigv4 aws:amz:us-east-1:s3 --user 'AK:S$K'`
 	expect(t, 0, `Token 3547264155b541de5cb6a7eae0431a14, plain files in /srv/files/3547264155b541de5cb6a7eae0431a14
   push:      curl -f -F file=@backup.tar http://192.0.2.7:1234/3547264155b541de5cb6a7eae0431a14
 
@@ -235,7 +259,18 @@ S3 at http://192.0.2.7:9000, region us-east-1
 The store is in /srv/store
 `, "", "token", "list", "--config", path)
 
-	_, out, _ := ctl(t, "token", "list", "--json", "--config", path, "--host", "storage.lan")
+	_, out, _ := ctl(t, "token", "list", "--config", path, "--file", "ä b+c.tar")
+	for _, line := range []string{
+		"curl -f -F file=@'ä b+c.tar' http://192.0.2.7:1234/old-token\n",
+		" -o 'copy-of-ä b+c.tar' http://192.0.2.7:9000/db01/%C3%A4%20b%2Bc.tar\n",
+		" s3 cp s3://db02/'ä b+c.tar' 'copy-of-ä b+c.tar'\n",
+	} {
+		if !strings.Contains(out, line) {
+			t.Errorf("no %q in %s", line, out)
+		}
+	}
+
+	_, out, _ = ctl(t, "token", "list", "--json", "--config", path, "--host", "storage.lan")
 	var g guide
 	if err := json.Unmarshal([]byte(out), &g); err != nil {
 		t.Fatal(err)

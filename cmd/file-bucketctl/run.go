@@ -33,8 +33,10 @@ func runCommand() command {
 		details: `
 The daemons are looked for beside this program. SIGINT and SIGTERM stop them
 once their requests have ended, a second signal stops them at once. When one
-of them ends by itself the others are stopped too.`,
-		hidden: true,
+of them ends by itself the others are stopped too.
+
+Once they serve, lines to try them are printed, which hold tokens and keys:
+where the output is kept, secrets are.`,
 		setup: func(flags *flag.FlagSet) func(context.Context, env, []string) error {
 			path := configFlag(flags)
 			return func(ctx context.Context, e env, args []string) error {
@@ -141,7 +143,8 @@ func (g *group) start(ctx context.Context, program, config string, e env) error 
 	d.cmd = exec.CommandContext(context.WithoutCancel(ctx), program, "--config", config)
 	d.cmd.Stdout, d.cmd.Stderr = e.stdout, e.stderr
 	d.cmd.Env = append(withoutSystemd(os.Environ()), "NOTIFY_SOCKET="+socket)
-	// In a group of their own they hear Ctrl-C from us, once, and not from the terminal too.
+	// In a group of their own they hear Ctrl-C from us, once, and not from the terminal too. The death signal may come more
+	// than once, as our threads die one by one; the daemons know.
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	if err := d.cmd.Start(); err != nil {
 		return errors.Join(err, notify.Close())

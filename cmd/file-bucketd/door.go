@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 
 	"github.com/rs/zerolog"
 
@@ -20,6 +18,7 @@ func program() daemon.Program {
 		Name:    name,
 		Summary: "the push door of file-bucket: curl -F file=@backup.tar http://HOST:1234/TOKEN",
 		Socket:  "http",
+		Reloads: "the list of buckets",
 		Address: func(cfg *config.Config) (string, int) { return cfg.Host, cfg.Port },
 		Check:   func(cfg *config.Config) error { return pushConfig(cfg).Validate() },
 		Open:    open,
@@ -31,14 +30,8 @@ func open(cfg *config.Config, store *object.Store, log zerolog.Logger) (*daemon.
 	if err != nil {
 		return nil, err
 	}
-	status := ""
-	if hooks := hooksIn(cfg.Hooks.Dir); len(hooks) > 0 {
-		log.Warn().Strs("hooks", hooks).Msg("hooks are not supported by this version and are not run")
-		status = "hooks are not run"
-	}
 	return &daemon.Door{
 		Handler: srv,
-		Status:  status,
 		Reload: func(cfg *config.Config) error {
 			// The list and nothing else: the socket, the store and the home are those of the start.
 			buckets := pushConfig(cfg).Buckets
@@ -60,17 +53,4 @@ func pushConfig(cfg *config.Config) push.Config {
 		})
 	}
 	return out
-}
-
-// hooksIn returns the hooks that an administrator put in place. Who relies on
-// one must not be left to believe that it runs.
-func hooksIn(dir string) []string {
-	var found []string
-	for _, hook := range []string{"pre-push.sh", "post-push.sh", "alert.sh"} {
-		path := filepath.Join(dir, hook)
-		if _, err := os.Stat(path); err == nil {
-			found = append(found, path)
-		}
-	}
-	return found
 }

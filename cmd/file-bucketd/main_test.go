@@ -136,17 +136,11 @@ func TestPushAndReload(t *testing.T) {
 	}
 }
 
-func TestHooksAreNotIgnored(t *testing.T) {
-	dir := t.TempDir()
-	if got := hooksIn(dir); len(got) != 0 {
-		t.Errorf("got %v", got)
-	}
-	hook := filepath.Join(dir, "pre-push.sh")
-	if err := os.WriteFile(hook, nil, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if got := hooksIn(dir); len(got) != 1 || got[0] != hook {
-		t.Errorf("got %v", got)
+func TestHelp(t *testing.T) {
+	var out strings.Builder
+	err := run(t.Context(), []string{"--help"}, &out, io.Discard)
+	if daemon.Report(io.Discard, name, err) != 0 || !strings.Contains(out.String(), "SIGUSR2 reloads the list of buckets.") {
+		t.Errorf("%v, %s", err, &out)
 	}
 }
 

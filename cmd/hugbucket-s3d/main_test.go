@@ -135,7 +135,7 @@ func TestCheck(t *testing.T) {
 		t.Errorf("got %+v", k)
 	}
 	write(`{"s3": {"keys": [{"access_key": "a", "secret_key": "b", "prefix": "` + strings.Repeat("x", 2000) + `"}]}}`)
-	if _, err := check(); daemon.Report(io.Discard, name, err) != 78 || !strings.HasPrefix(err.Error(), path+": s3: keys[0]: prefix") {
+	if _, err := check(); daemon.Report(io.Discard, name, err) != 78 || !strings.HasPrefix(err.Error(), path+":1: s3.keys[0].prefix: ") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -4,8 +4,8 @@
 // Decoding is strict: a key that is not known, a value of the wrong type, a
 // key given twice and a value that breaks a rule are errors that name the
 // file, the line and the key. An option that this version knows of but does
-// not act on is an error too, unless it is set to its default: nothing an
-// administrator wrote is ignored in silence.
+// not act on is an error too, unless its value asks for what happens anyway:
+// nothing an administrator wrote is ignored in silence.
 //
 // Words: a key is a dotted path such as "s3.port" or "buckets[1].token"; a
 // rule is the sentence that says what is wrong with its value.
@@ -218,9 +218,12 @@ func parse(path string, data []byte) (*Config, error) {
 	if cfg.Storage.Path == "" {
 		cfg.Storage.Path = defaultStore[cfg.Storage.Driver]
 	}
-	for _, dir := range []*string{&cfg.Home, &cfg.Storage.Path, &cfg.Hooks.Dir} {
-		if *dir, err = filepath.Abs(*dir); err != nil {
-			return nil, fmt.Errorf("make %s absolute: %w", *dir, err)
+	for _, path := range []*string{&cfg.Home, &cfg.Storage.Path, &cfg.Hooks.Dir, &cfg.TLS.Cert, &cfg.TLS.Key} {
+		if *path == "" {
+			continue // no TLS
+		}
+		if *path, err = filepath.Abs(*path); err != nil {
+			return nil, fmt.Errorf("make %s absolute: %w", *path, err)
 		}
 	}
 	return cfg, nil
@@ -267,13 +270,18 @@ func readFile(path string, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return readOpen(f, limit)
+}
+
+// readOpen is readFile of a file that is open, and closes it.
+func readOpen(f *os.File, limit int64) ([]byte, error) {
 	defer f.Close() //nolint:errcheck // nothing was written
 	data, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
 		return nil, err
 	}
 	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("%s is larger than %d bytes", path, limit)
+		return nil, fmt.Errorf("%s is larger than %d bytes", f.Name(), limit)
 	}
 	return data, nil
 }

@@ -5,8 +5,8 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
-	"time"
 )
 
 // clearSecrets keeps the environment of whoever runs the tests out of them.
@@ -36,6 +36,33 @@ func TestDefaults(t *testing.T) {
 	want.file, want.lines = cfg.file, cfg.lines
 	if !reflect.DeepEqual(cfg, want) {
 		t.Errorf("got %+v, want %+v", cfg, want)
+	}
+}
+
+func TestPathsAreAbsolute(t *testing.T) {
+	clearSecrets(t)
+	dir := t.TempDir()
+	t.Chdir(dir)
+	cfg := mustParse(t, `{"home": "h", "storage": {"path": "s"}, "tls": {"cert": "c", "key": "k"}}`)
+	for name, got := range map[string]string{"h": cfg.Home, "s": cfg.Storage.Path, "c": cfg.TLS.Cert, "k": cfg.TLS.Key} {
+		if want := filepath.Join(dir, name); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	if cfg := mustParse(t, "{}"); cfg.TLS != (TLS{}) {
+		t.Errorf("got %+v", cfg.TLS)
+	}
+}
+
+func TestSecretFiles(t *testing.T) {
+	clearSecrets(t)
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("token-one"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg := mustParse(t, `{"buckets": [{"name": "db", "token_file": "`+secret+`"}], "tls": {"cert": "/c", "key": "/k"}}`)
+	if got, want := cfg.SecretFiles(), []string{"config.json", secret, "/k"}; !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
 
@@ -74,12 +101,6 @@ func TestLoadWholeShape(t *testing.T) {
 	}
 	if k := cfg.S3.Keys[0]; k.Mode != "create" || k.Buckets[0] != "db01" || k.SecretKey != "secret-one" {
 		t.Errorf("key: %+v", k)
-	}
-	if cfg.FTP.PassivePorts != (PortRange{30000, 30099}) {
-		t.Errorf("passive ports: %+v", cfg.FTP.PassivePorts)
-	}
-	if time.Duration(cfg.S3.UploadExpiry) != 7*24*time.Hour {
-		t.Errorf("upload expiry: %v", cfg.S3.UploadExpiry)
 	}
 	if cfg.Metrics.Port != 0 {
 		t.Errorf("metrics port: %d", cfg.Metrics.Port)
@@ -172,6 +193,7 @@ func TestSecretOrder(t *testing.T) {
 
 func TestSecretErrors(t *testing.T) {
 	clearSecrets(t)
+	allow(t, "ftp")
 	dir := t.TempDir()
 	empty := filepath.Join(dir, "empty")
 	if err := os.WriteFile(empty, []byte("\n"), 0o600); err != nil {
@@ -184,6 +206,14 @@ func TestSecretErrors(t *testing.T) {
 	_, err = parse("config.json", []byte("{\"ftp\": {\"username\": \"u\",\n\"password_file\": \"/none/x\"}}"))
 	want := "config.json:2: ftp.password_file: open /none/x: no such file or directory"
 	if err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	fifo := filepath.Join(dir, "fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err = parse("config.json", []byte("{\"ftp\": {\"username\": \"u\",\n\"password_file\": \""+fifo+"\"}}"))
+	if want := "config.json:2: ftp.password_file: " + fifo + " is not a regular file"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 	if err := os.Mkdir(filepath.Join(dir, "ftp-password"), 0o700); err != nil {

@@ -9,26 +9,27 @@ import (
 	"strconv"
 )
 
-// unsupported lists the options that are known but not acted on yet: set to
-// anything but their default (or the value given here, which asks for what
-// this version does anyway) they are an error. The list shrinks as features
-// arrive. The sections "ftp" and "hub" are not on it: they belong to daemons of
-// their own, and who does not run those is not misled.
+// unsupported lists the options that are known but not acted on yet. One that
+// is in the file is an error, its default written out too, unless it has the
+// value given here, which asks for what this version does anyway. The list
+// shrinks as features arrive.
 var unsupported = map[string]any{
-	"buckets[].quota":   nil,
-	"buckets[].stamp":   nil,
-	"buckets[].expect":  nil,
-	"buckets[].keep":    nil,
-	"buckets[].max_age": nil,
+	"buckets[].quota":   Size(0),
+	"buckets[].stamp":   false,
+	"buckets[].expect":  Duration(0),
+	"buckets[].keep":    0,
+	"buckets[].max_age": Duration(0),
 	"hooks.dir":         nil,
 	"hooks.timeout":     nil,
 	"hooks.failure":     nil,
-	"storage.driver":    nil,
-	"s3.domain":         nil,
+	"storage.driver":    "disk",
+	"s3.domain":         "",
 	"s3.upload_expiry":  nil,
+	"ftp":               nil,
+	"hub":               nil,
 	"metrics.host":      nil,
 	"metrics.port":      0,
-	"trusted_proxies":   nil,
+	"trusted_proxies":   []string(nil),
 }
 
 // stringDecoder is what a type implements to be written as a string. The error
@@ -59,9 +60,9 @@ var indexes = regexp.MustCompile(`\[\d+\]`)
 func (d *decoder) decode(n *node, v reflect.Value) {
 	d.cfg.lines[n.key] = n.line
 	also, refused := unsupported[indexes.ReplaceAllString(n.key, "[]")]
-	before := v.Interface()
+	failed := len(d.errs)
 	d.set(n, v)
-	if refused && !reflect.DeepEqual(v.Interface(), before) && v.Interface() != also {
+	if refused && len(d.errs) == failed && !reflect.DeepEqual(v.Interface(), also) {
 		d.fail(n, "is not supported by this version")
 	}
 }

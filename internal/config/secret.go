@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // maxSecret bounds a secret's file in bytes.
@@ -85,9 +86,36 @@ func fetchSecrets(cfg *Config) []*Error {
 	return errs
 }
 
+// SecretFiles are the files that hold secrets: the configuration itself, those
+// that it names, and the key of the certificate.
+func (c *Config) SecretFiles() []string {
+	list := []string{c.file}
+	for _, s := range secrets(c) {
+		if s.file != nil && *s.file != "" {
+			list = append(list, *s.file)
+		}
+	}
+	if c.TLS.Key != "" {
+		list = append(list, c.TLS.Key)
+	}
+	return list
+}
+
 // readSecret reads a secret from a file, without the line end that editors add.
 func readSecret(path string) (string, error) {
-	data, err := readFile(path, maxSecret)
+	// Opening a FIFO waits for a writer, who may never come.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return "", err
+	}
+	fi, err := f.Stat()
+	if err == nil && !fi.Mode().IsRegular() {
+		err = errors.New(path + " is not a regular file")
+	}
+	if err != nil {
+		return "", errors.Join(err, f.Close())
+	}
+	data, err := readOpen(f, maxSecret)
 	if err != nil {
 		return "", err
 	}

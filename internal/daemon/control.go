@@ -4,7 +4,13 @@ import (
 	"context"
 	"os"
 	"syscall"
+	"time"
 )
+
+// sameStop is the time in which a stop signal that comes again is still the
+// first: when the process that started us is killed, the kernel may send its
+// death signal once for each of its threads.
+const sameStop = 200 * time.Millisecond
 
 // control turns signals into what a daemon waits for.
 type control struct {
@@ -26,6 +32,8 @@ func newControl(ctx context.Context, signals <-chan os.Signal) *control {
 		defer close(c.done)
 		defer stop()
 		defer force(nil)
+		var first os.Signal
+		var at time.Time
 		for {
 			select {
 			case sig := <-signals:
@@ -36,7 +44,9 @@ func newControl(ctx context.Context, signals <-chan os.Signal) *control {
 					default:
 					}
 				case running.Err() == nil:
+					first, at = sig, time.Now()
 					stop()
+				case sig == first && time.Since(at) < sameStop:
 				default:
 					force(errForced)
 				}

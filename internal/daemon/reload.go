@@ -11,8 +11,10 @@ import (
 
 // reloader answers SIGUSR2. It counts the reloads in a file below the runtime
 // directory, if there is one, so that whoever sent the signal can wait for the
-// result: "<generation> ok" or "<generation> <error>", replaced atomically.
+// result: "<generation> ok", with a note behind it when the door takes nothing
+// without a restart, or "<generation> <error>", replaced atomically.
 type reloader struct {
+	program    Program
 	path       string // of the configuration
 	door       *Door
 	log        zerolog.Logger
@@ -20,12 +22,12 @@ type reloader struct {
 	generation int
 }
 
-func newReloader(path string, door *Door, log zerolog.Logger) *reloader {
-	r := &reloader{path: path, door: door, log: log}
+func newReloader(p Program, path string, door *Door, log zerolog.Logger) *reloader {
+	r := &reloader{program: p, path: path, door: door, log: log}
 	if dir := os.Getenv("RUNTIME_DIRECTORY"); dir != "" {
 		r.result = filepath.Join(dir, "reload")
 	}
-	r.write(nil)
+	r.write("ok")
 	return r
 }
 
@@ -33,35 +35,37 @@ func newReloader(path string, door *Door, log zerolog.Logger) *reloader {
 // nothing has changed. It returns what to add to the status.
 func (r *reloader) reload() string {
 	r.generation++
-	err := r.apply()
-	r.write(err)
-	if err != nil {
+	note, err := r.apply()
+	if err == nil {
+		r.write("ok" + note)
+	} else {
+		r.write(oneLine(err))
 		r.log.Error().Err(err).Msg("not reloaded, the old configuration is kept")
 		return "; reload refused: " + oneLine(err)
 	}
 	return ""
 }
 
-func (r *reloader) apply() error {
-	if r.door.Reload == nil {
-		r.log.Info().Msg("this door has nothing to reload; restart it to apply a new configuration")
-		return nil
-	}
-	cfg, err := LoadConfig(r.path)
+// apply returns a note on a configuration that is good.
+func (r *reloader) apply() (note string, err error) {
+	cfg, warnings, err := r.program.load(r.path)
 	if err != nil {
-		return err
+		return "", err
 	}
-	return r.door.Reload(cfg)
+	for _, w := range warnings {
+		r.log.Warn().Msg(w)
+	}
+	if r.door.Reload == nil {
+		r.log.Info().Msg("this door has nothing to reload; the configuration is good, restart to apply it")
+		return "; restart to apply it", nil
+	}
+	return "", r.door.Reload(cfg)
 }
 
 // write is a courtesy: when it fails, the reload itself still counts.
-func (r *reloader) write(result error) {
+func (r *reloader) write(text string) {
 	if r.result == "" {
 		return
-	}
-	text := "ok"
-	if result != nil {
-		text = oneLine(result)
 	}
 	tmp := r.result + ".new"
 	err := os.WriteFile(tmp, fmt.Appendf(nil, "%d %s\n", r.generation, text), 0o600)

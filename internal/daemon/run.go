@@ -30,6 +30,8 @@ type Program struct {
 	Socket string
 	// Address is where the door listens when systemd passes no socket.
 	Address func(*config.Config) (host string, port int)
+	// Reloads is what SIGUSR2 reloads, for the help text. Empty is nothing.
+	Reloads string
 	// Check is about rules that only the door knows. It may be nil.
 	Check func(*config.Config) error
 	// Open makes the door.
@@ -75,18 +77,27 @@ func (p Program) run(ctx context.Context, args []string, env surroundings) error
 	if opts.version {
 		return PrintVersion(env.stdout, p.Name)
 	}
-	cfg, err := p.load(opts.config)
+	control := newControl(ctx, env.signals)
+	defer control.end()
+	cfg, warnings, err := p.loadUntil(control.running, opts.config)
 	if err != nil {
 		return err
 	}
+	if cfg == nil {
+		return nil // stopped as it was asked to
+	}
 	if opts.check {
+		for _, w := range warnings {
+			fmt.Fprintf(env.stderr, "%s: warning: %s\n", p.Name, w) //nolint:errcheck // the result counts
+		}
 		_, err := fmt.Fprintf(env.stdout, "%s: ok\n", opts.config)
 		return err
 	}
 
-	control := newControl(ctx, env.signals)
-	defer control.end()
 	log := newLogger(env.stderr, p.Name, cfg.Log.Level)
+	for _, w := range warnings {
+		log.Warn().Msg(w)
+	}
 	store, err := env.openStore(control.running, cfg)
 	if err != nil && control.running.Err() != nil {
 		log.Info().Err(err).Msg("stopped while opening the store")
@@ -124,10 +135,14 @@ func (p Program) parse(args []string, env surroundings) (options, error) {
 	err := flags.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
+		usr2 := "checks the configuration, which a restart applies"
+		if p.Reloads != "" {
+			usr2 = "reloads " + p.Reloads
+		}
 		flags.SetOutput(env.stdout)
 		fmt.Fprintf(env.stdout, "%s: %s\n\nUsage: %s [flags]\n\n", p.Name, p.Summary, p.Name) //nolint:errcheck // help
 		flags.PrintDefaults()
-		fmt.Fprintf(env.stdout, "\nSignals: SIGTERM and SIGINT drain and stop, a second one stops at once; SIGUSR2 reloads.\n\n%s", ExitCodes) //nolint:errcheck // help
+		fmt.Fprintf(env.stdout, "\nSignals: SIGTERM and SIGINT drain and stop, a second one stops at once;\nSIGUSR2 %s.\n\n%s", usr2, ExitCodes) //nolint:errcheck // help
 		return o, err
 	case err != nil:
 		return o, &UsageError{err}
@@ -137,17 +152,33 @@ func (p Program) parse(args []string, env surroundings) (options, error) {
 	return o, nil
 }
 
-func (p Program) load(path string) (*config.Config, error) {
-	cfg, err := LoadConfig(path)
+func (p Program) load(path string) (*config.Config, []string, error) {
+	cfg, warnings, err := CheckConfig(path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if p.Check != nil {
 		if err := p.Check(cfg); err != nil {
-			return nil, &ConfigError{fmt.Errorf("%s: %w", path, err)}
+			return nil, nil, &ConfigError{fmt.Errorf("%s: %w", path, err)}
 		}
 	}
-	return cfg, nil
+	return cfg, warnings, nil
+}
+
+// loadUntil is load, or nothing at all when ctx ends first: a file may be one
+// that nobody can read to its end, on a server that is gone for example.
+func (p Program) loadUntil(ctx context.Context, path string) (cfg *config.Config, warnings []string, err error) {
+	done := make(chan func() (*config.Config, []string, error), 1)
+	go func() {
+		cfg, warnings, err := p.load(path)
+		done <- func() (*config.Config, []string, error) { return cfg, warnings, err }
+	}()
+	select {
+	case result := <-done:
+		return result()
+	case <-ctx.Done():
+		return nil, nil, nil
+	}
 }
 
 // serve opens the door and serves until it is told to stop.
@@ -189,7 +220,7 @@ func (p Program) serve(c *control, cfg *config.Config, store *object.Store, log 
 		log.Warn().Err(err).Msg("no watchdog")
 	}
 	srv := newServer(c.running, door.Handler, tlsConfig, log)
-	reloads := newReloader(cfg.File(), door, log)
+	reloads := newReloader(p, cfg.File(), door, log)
 	failed := srv.serve(ls)
 	watching, stopWatching := context.WithCancel(context.WithoutCancel(c.running))
 	watched := make(chan struct{})

@@ -236,47 +236,18 @@ func TestStopWhileOpening(t *testing.T) {
 	i.stop()
 }
 
-func TestReload(t *testing.T) {
-	runtime := t.TempDir()
-	t.Setenv("RUNTIME_DIRECTORY", runtime)
-	i := start(t, testProgram(hello), anyPort, nil)
-	ready := "READY=1\nSTATUS=serving on " + i.address() + "; tested"
-	i.state(ready)
-	reload := func(text, status, result string) {
-		t.Helper()
-		writeConfig(t, i.path, text)
-		i.signals <- syscall.SIGUSR2
-		if got := <-i.states; !strings.HasPrefix(got, "RELOADING=1\nMONOTONIC_USEC=") {
-			t.Errorf("systemd was told %q", got)
-		}
-		i.state(ready + status)
-		got, err := os.ReadFile(filepath.Join(runtime, "reload"))
-		if err != nil || string(got) != result+"\n" {
-			t.Errorf("result %q, %v, want %q", got, err, result)
-		}
-	}
-	reload(`{"log": {"level": "warn"}}`, "", "1 ok")
-	if got := i.line("reloaded"); got["level"] != "warn" {
-		t.Errorf("the door got %v", got)
-	}
-	wrong := i.path + `:2: prot: unknown key (did you mean "port"?)`
-	reload("{\n\"prot\": 1}", "; reload refused: "+wrong, "2 "+wrong)
-	if got := i.line("not reloaded"); got["error"] != wrong || got["level"] != "error" {
-		t.Errorf("logged %v", got)
-	}
-	refused := i.path + ":1: log.level: refused by the door"
-	reload(`{"log": {"level": "error"}}`, "; reload refused: "+refused, "3 "+refused)
-	reload(anyPort, "", "4 ok")
-	i.stop()
-}
-
-func TestNothingToReload(t *testing.T) {
+// A signal stops a daemon that has not come to read its configuration yet.
+func TestStopWhileLoading(t *testing.T) {
+	loading, release := make(chan struct{}), make(chan struct{})
+	defer close(release)
 	p := testProgram(hello)
-	p.Open = func(*config.Config, *object.Store, zerolog.Logger) (*Door, error) { return &Door{Handler: hello}, nil }
+	p.Check = func(*config.Config) error {
+		close(loading)
+		<-release
+		return nil
+	}
 	i := start(t, p, anyPort, nil)
-	i.address()
-	i.signals <- syscall.SIGUSR2
-	i.line("nothing to reload")
+	<-loading
 	i.stop()
 }
 
@@ -298,9 +269,10 @@ func TestRunErrors(t *testing.T) {
 		"config":       {text: `{"prot": 1}`, want: "unknown key", code: 78},
 		"bucket name":  {text: `{"buckets": [{"name": "X", "token": "token-one"}]}`, want: `config.json:1: buckets[0].name: "X" is no bucket name`, code: 78},
 		"grant":        {text: `{"s3": {"keys": [{"access_key": "a", "secret_key": "b", "buckets": ["ok1", "X"]}]}}`, want: `s3.keys[0].buckets[1]: "X" is no bucket name`, code: 78},
+		"prefix":       {text: `{"s3": {"keys": [{"access_key": "a", "secret_key": "b", "prefix": "` + strings.Repeat("x", 1025) + `"}]}}`, want: "config.json:1: s3.keys[0].prefix: must be at most 1024 bytes", code: 78},
 		"door's rule":  {text: `{"home": "/refused"}`, want: "home: refused by the door", code: 78},
 		"port taken":   {text: fmt.Sprintf(`{"host": "127.0.0.1", "port": %s}`, port), want: "address already in use", code: 1},
-		"certificate":  {text: `{"tls": {"cert": "/none/c", "key": "/none/k"}}`, want: "load certificate", code: 1},
+		"certificate":  {text: `{"tls": {"cert": "/none/c", "key": "/none/k"}}`, want: "config.json:1: tls.cert: load certificate: open /none/c", code: 78},
 		"store":        {text: anyPort, change: func(e *surroundings) { e.openStore = noStore(boom) }, want: "boom", code: 1},
 		"door":         {text: anyPort, open: noDoor(boom), want: "boom", code: 1},
 		"sockets":      {text: anyPort, change: func(e *surroundings) { e.listeners = noListeners(boom) }, want: "boom", code: 1},
@@ -357,6 +329,7 @@ func TestFlags(t *testing.T) {
 		"bad":      {[]string{"--check", "--config", bad}, 78, "", "testd: " + bad + ":1: unexpected end of JSON input\n"},
 		"missing":  {[]string{"--check", "--config", path + "x"}, 78, "", "testd: read configuration: open"},
 		"help":     {[]string{"--help"}, 0, ExitCodes, ""},
+		"signals":  {[]string{"--help"}, 0, "SIGUSR2 checks the configuration, which a restart applies.", ""},
 		"flag":     {[]string{"--prot"}, 64, "", "testd: flag provided but not defined: -prot\n"},
 		"argument": {[]string{"now"}, 64, "", "testd: unexpected argument \"now\"; see --help\n"},
 	} {

@@ -24,6 +24,8 @@ const (
 	drainGrace  = 100 * time.Millisecond // for clients that keep connections to hear that this one closes
 	drainBudget = 75 * time.Second       // for requests that run
 	cutBudget   = 5 * time.Second        // for requests that were cancelled
+
+	maxConns = 1024 // open at once; who comes later waits in the kernel's queue
 )
 
 var (
@@ -38,6 +40,7 @@ type server struct {
 	log     zerolog.Logger
 	serving sync.WaitGroup // one for each listener
 	ls      []net.Listener
+	conns   chan struct{} // one for each connection that is open
 
 	draining atomic.Bool
 	running  inflight
@@ -46,7 +49,7 @@ type server struct {
 // newServer returns a server whose requests have contexts below ctx. tlsConfig
 // may be nil.
 func newServer(ctx context.Context, h http.Handler, tlsConfig *tls.Config, log zerolog.Logger) *server {
-	s := &server{log: log}
+	s := &server{log: log, conns: make(chan struct{}, maxConns)}
 	base, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	s.cancel = cancel
 	s.http = &http.Server{
@@ -56,9 +59,12 @@ func newServer(ctx context.Context, h http.Handler, tlsConfig *tls.Config, log z
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		BaseContext:       func(net.Listener) context.Context { return base },
-		// What net/http has to say is about clients that misbehave.
-		ErrorLog: slog.NewLogLogger(zerolog.NewSlogHandler(log), slog.LevelDebug),
+		ConnState:         s.connState,
+		Protocols:         new(http.Protocols),
+		ErrorLog:          slog.NewLogLogger(panicHandler{zerolog.NewSlogHandler(log)}, slog.LevelDebug),
 	}
+	// HTTP/2 has no deadlines for one request: a slow one would take those beside it along.
+	s.http.Protocols.SetHTTP1(true)
 	return s
 }
 
@@ -79,8 +85,9 @@ func (s *server) track(h http.Handler) http.Handler {
 // channel, which is never closed.
 func (s *server) serve(ls []net.Listener) <-chan error {
 	failed := make(chan error, len(ls))
-	s.ls = ls
 	for _, l := range ls {
+		l = limit(l, s.conns)
+		s.ls = append(s.ls, l)
 		s.serving.Go(func() {
 			var err error
 			if s.http.TLSConfig != nil {
@@ -122,10 +129,11 @@ func (s *server) drain(ctx context.Context) error {
 	case ctx.Err() != nil:
 		s.cut()
 		return context.Cause(ctx)
-	case !errors.Is(err, context.DeadlineExceeded):
-		s.log.Warn().Err(err).Msg("shutdown")
+	case errors.Is(err, context.DeadlineExceeded):
+		s.log.Warn().Int("requests", s.running.count()).Msg("requests cancelled: they did not end in time")
+	default:
+		s.log.Error().Err(err).Int("requests", s.running.count()).Msg("requests cancelled: the server did not shut down")
 	}
-	s.log.Warn().Int("requests", s.running.count()).Msg("requests cancelled: they did not end in time")
 	s.cut()
 	cut, stopCut := context.WithTimeout(ctx, cutBudget)
 	defer stopCut()

@@ -32,6 +32,9 @@ func LoadConfig(path string) (*config.Config, error) {
 		for j, b := range k.Buckets {
 			check(config.Index(config.Index("s3.keys", i)+".buckets", j), b)
 		}
+		if len(k.Prefix) > object.MaxKeyLen { // the file is UTF-8
+			errs = append(errs, cfg.Problem(config.Index("s3.keys", i)+".prefix", "must be at most %d bytes", object.MaxKeyLen))
+		}
 	}
 	if len(errs) > 0 {
 		return nil, &ConfigError{errors.Join(errs...)}

@@ -111,11 +111,11 @@ func TestServeTLS(t *testing.T) {
 	i := start(t, testProgram(hello), fmt.Sprintf(`{"host": "127.0.0.1", "port": 0, "tls": {"cert": %q, "key": %q}}`, certFile, keyFile), nil)
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(cert)
-	conn, err := tls.Dial("tcp", i.address(), &tls.Config{RootCAs: pool, ServerName: "localhost", NextProtos: []string{"h2"}})
+	conn, err := tls.Dial("tcp", i.address(), &tls.Config{RootCAs: pool, ServerName: "localhost", NextProtos: []string{"h2", "http/1.1"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := conn.ConnectionState().NegotiatedProtocol; got != "h2" {
+	if got := conn.ConnectionState().NegotiatedProtocol; got != "http/1.1" {
 		t.Errorf("negotiated %q", got)
 	}
 	if err := conn.Close(); err != nil {

@@ -9,9 +9,6 @@ import (
 // version is set by the linker: -X hugbucket/internal/daemon.version=1.2.3.
 var version = "devel"
 
-// Version is the version that was built.
-func Version() string { return version }
-
 // PrintVersion writes the line that --version answers with.
 func PrintVersion(w io.Writer, name string) error {
 	_, err := fmt.Fprintf(w, "%s %s (%s %s/%s)\n", name, version, runtime.Version(), runtime.GOOS, runtime.GOARCH)

@@ -10,32 +10,42 @@ import (
 )
 
 const (
-	// idleLimit is how long a client may go without sending a byte. There is no limit on an upload as a whole.
-	idleLimit = 60 * time.Second
 	// lingerTime and lingerBytes bound how much of a refused upload is still taken off the wire, so that a client which
 	// reads only when it has sent everything finds the answer and not a reset connection.
 	lingerTime  = 2 * time.Second
 	lingerBytes = 1 << 20
 )
 
-// body is the body of a request: it gives up on a client that is silent, and knows how far it was read. Its errors are
-// io.EOF after a whole body, errIdle and errCut.
+// pace is how slow a client may be. There is no limit on the time of an upload as a whole.
+type pace struct {
+	idle   time.Duration // without a byte
+	window time.Duration // in which least bytes come at the least
+	least  int
+}
+
+// defaultPace is 1 KiB/s: a byte now and then must not hold an upload's memory for ever.
+var defaultPace = pace{idle: 60 * time.Second, window: 60 * time.Second, least: 60 << 10}
+
+// body is the body of a request: it gives up on a client that is silent or too slow, and knows how far it was read. Its
+// errors are io.EOF after a whole body, errIdle, errSlow and errCut.
 type body struct {
 	r       io.Reader
 	conn    *http.ResponseController
-	idle    time.Duration
-	closes  bool // an answer before the end of the body closes the connection: HTTP/1
-	awaits  bool // the client holds the body back until the first Read lets the server ask for it
+	pace    pace
+	waited  time.Duration // for the client, in the window that runs
+	got     int           // bytes, then
+	closes  bool          // an answer before the end of the body closes the connection: HTTP/1
+	awaits  bool          // the client holds the body back until the first Read lets the server ask for it
 	touched bool
 	ended   bool // nothing is left to read
 	err     error
 }
 
-func newBody(w http.ResponseWriter, r *http.Request, idle time.Duration) *body {
+func newBody(w http.ResponseWriter, r *http.Request, p pace) *body {
 	return &body{
 		r:      r.Body,
 		conn:   http.NewResponseController(w),
-		idle:   idle,
+		pace:   p,
 		closes: r.ProtoMajor < 2,
 		awaits: r.Header.Get("Expect") != "",
 		ended:  r.ContentLength == 0,
@@ -44,9 +54,15 @@ func newBody(w http.ResponseWriter, r *http.Request, idle time.Duration) *body {
 
 func (b *body) Read(p []byte) (int, error) {
 	b.touched = true
-	b.deadline(time.Now().Add(b.idle))
+	if b.err != nil {
+		return 0, b.err
+	}
+	start := time.Now()
+	b.deadline(start.Add(b.pace.idle))
 	n, err := b.r.Read(p)
 	switch {
+	case err == nil && b.tooSlow(time.Since(start), n):
+		b.err = errSlow
 	case err == nil:
 		return n, nil
 	case err == io.EOF:
@@ -62,6 +78,18 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, b.err
 }
 
+// tooSlow counts one Read. Time that a slow store takes is not the client's, so only the waiting counts.
+func (b *body) tooSlow(waited time.Duration, n int) bool {
+	b.waited += waited
+	b.got += n
+	if b.waited < b.pace.window {
+		return false
+	}
+	slow := b.got < b.pace.least
+	b.waited, b.got = 0, 0
+	return slow
+}
+
 // unread says whether the connection cannot serve another request, because part of this one is still coming.
 func (b *body) unread() bool { return b.closes && !b.ended }
 
@@ -71,7 +99,7 @@ func (b *body) linger() {
 		return
 	}
 	// The server also looks for the end of the body on its own; the deadline holds for that, too.
-	b.deadline(time.Now().Add(min(lingerTime, b.idle)))
+	b.deadline(time.Now().Add(min(lingerTime, b.pace.idle)))
 	if b.awaits && !b.touched {
 		return // the client will not send it
 	}

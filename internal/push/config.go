@@ -15,8 +15,8 @@ import (
 const (
 	minToken = 8
 	maxToken = 128
-	// shownToken is how much of a token logs may hold.
-	shownToken = 6
+	// maxShown is how many characters of a token logs may hold, and not more than a quarter of it.
+	maxShown = 6
 )
 
 // Config of a Server. The zero value is a door that nobody has a token for.
@@ -126,11 +126,22 @@ func (b Bucket) label() string {
 	case b.Name != "":
 		return b.Name
 	case validToken(b.Token):
-		return b.Token[:shownToken]
+		return shown(b.Token)
 	default:
 		return "?"
 	}
 }
+
+// key tells the bucket from every other of a list, and from itself after a reload.
+func (b Bucket) key() string {
+	if b.Name != "" {
+		return b.Name
+	}
+	return "/" + b.Token // no name begins so
+}
+
+// shown is the beginning of a token: enough to tell which, too little to be of use.
+func shown(token string) string { return token[:min(len(token)/4, maxShown)] }
 
 // access is who may push where. It never changes; SetBuckets makes a new one.
 type access []grant

@@ -37,6 +37,8 @@ func TestContract(t *testing.T) {
 		{"empty body", "/%s", "", 412, "missed 'file' field in form"},
 		{"other field only", "/%s", field("x", "1") + "--b--\r\n", 412, "missed 'file' field in form"},
 		{"file in another field", "/%s", strings.Replace(head, `"file"`, `"upload"`, 1) + "1" + end, 412, "missed 'file' field in form"},
+		{"large file in another field", "/%s", strings.Replace(head, `"file"`, `"upload"`, 1) + strings.Repeat("1", 40<<10) + end, 412, "missed 'file' field in form"},
+		{"file in another field before", "/%s", strings.Replace(head, `"file"`, `"more"`, 1) + "1\r\n" + head + "2" + end, 400, "only one file per push"},
 		{"file is a value", "/%s", field("file", "1") + "--b--\r\n", 412, "missed 'file' field in form"},
 		{"empty file name", "/%s", string(simpleForm("", "1")), 412, "missed 'file' field in form"},
 		{"dots", "/%s", string(simpleForm("..", "1")), 400, "invalid file name: it begins with a dot"},
@@ -111,6 +113,14 @@ func TestStores(t *testing.T) {
 			r.wantStored(map[string]string{place: "content"})
 		}
 	}
+}
+
+// TestRaw sees that a file is stored as it was sent, whatever its part says of an encoding.
+func TestRaw(t *testing.T) {
+	r := newRig(t)
+	form := strings.Replace(string(simpleForm("x", "a=3Db=\r\nc")), "\r\n\r\n", "\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n", 1)
+	wantAnswer(t, r.do(post("/"+nameToken, raw(form))), 200, "x 9 ")
+	r.wantStored(map[string]string{"db01/x": "a=3Db=\r\nc"})
 }
 
 func TestContentOfAllShapes(t *testing.T) {

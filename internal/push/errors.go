@@ -20,7 +20,11 @@ var (
 	errBroken   = errors.New("form is broken")
 	errCut      = errors.New("upload is incomplete")
 	errIdle     = errors.New("no data for too long")
+	errSlow     = errors.New("upload is too slow")
 	errBucket   = errors.New("cannot create bucket dir or writable")
+
+	errTokenBusy = errors.New("too many uploads at once with this token")
+	errBusy      = errors.New("too many uploads at once")
 )
 
 // answerTo is the error table of this door: the status and the words for the client, which hold nothing but what is
@@ -48,6 +52,12 @@ func answerTo(err error) (status int, text string) {
 		return http.StatusBadRequest, "upload is incomplete"
 	case errors.Is(err, errIdle):
 		return http.StatusRequestTimeout, "no data for too long"
+	case errors.Is(err, errSlow):
+		return http.StatusRequestTimeout, "upload is too slow"
+	case errors.Is(err, errTokenBusy):
+		return http.StatusTooManyRequests, "too many uploads at once with this token"
+	case errors.Is(err, errBusy):
+		return http.StatusServiceUnavailable, "too many uploads at once"
 	case errors.Is(err, object.ErrNoSpace):
 		return http.StatusInsufficientStorage, "no space left"
 	case errors.Is(err, context.Canceled):
@@ -68,13 +78,15 @@ func answerTo(err error) (status int, text string) {
 	}
 }
 
-// eventOf says how a request ended: stored, denied by a rule, or failed on the way.
+// eventOf says how a request ended: stored, refused for its token, denied by a rule, or failed on the way.
 func eventOf(status int, err error) string {
 	switch {
 	case err == nil:
 		return "stored"
+	case errors.Is(err, errToken):
+		return "auth-failed"
 	case status >= http.StatusInternalServerError,
-		errors.Is(err, errBucket), errors.Is(err, errCut), errors.Is(err, errBroken), errors.Is(err, errIdle):
+		errors.Is(err, errBucket), errors.Is(err, errCut), errors.Is(err, errBroken), errors.Is(err, errIdle), errors.Is(err, errSlow):
 		return "failed"
 	default:
 		return "denied"

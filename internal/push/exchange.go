@@ -2,6 +2,7 @@ package push
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"mime"
 	"net/http"
@@ -51,6 +52,9 @@ func (x *exchange) reply(w http.ResponseWriter, r *http.Request, got receipt, er
 	if early {
 		// Also spares the server from reading a body that nobody wants before it sends the answer.
 		h.Set("Connection", "close")
+	}
+	if errors.Is(err, errTokenBusy) || errors.Is(err, errBusy) {
+		h.Set("Retry-After", retryAfter)
 	}
 	w.WriteHeader(status)
 	_, _ = w.Write(out) // a client that is gone does not read its answer

@@ -44,6 +44,7 @@ func openForm(r *http.Request, b *body) (*form, error) {
 	// clients that leave out the one after that boundary.
 	f.frame = &frame{r: io.MultiReader(f.body, strings.NewReader("\r\n"), cutOff{}), left: frameLimit}
 	f.parts = multipart.NewReader(f.frame, params["boundary"])
+	other := false // a file in another field was skipped
 	for {
 		part, field, filename, err := f.next()
 		switch {
@@ -51,22 +52,31 @@ func openForm(r *http.Request, b *body) (*form, error) {
 			return nil, errNoFile
 		case err != nil:
 			return nil, err
-		case filename != "" && field == fileField:
+		case field == fileField && filename == "":
+			return nil, errNoFile // something else where the file belongs
+		case field == fileField && other:
+			return nil, errManyFile
+		case field == fileField:
 			f.frame.open = true
 			f.file, f.filename, f.contentType = part, filename, part.Header.Get("Content-Type")
 			return f, nil
-		case filename != "" || field == fileField:
-			return nil, errNoFile // a file elsewhere, or something else where the file belongs
 		}
-		if _, err := io.Copy(io.Discard, part); err != nil {
+		other = other || filename != ""
+		_, err = io.Copy(io.Discard, part)
+		switch {
+		case err == nil:
+		case filename != "" && errors.Is(f.frame.err, errFrame):
+			return nil, errNoFile // a file in the wrong field, most likely the only one
+		default:
 			return nil, f.broken(err)
 		}
 	}
 }
 
 // next returns the next part, its field and, when it is a file, its name. The error is io.EOF after the closing boundary.
+// Parts are raw: what is stored is what was sent, whatever a Content-Transfer-Encoding makes of it.
 func (f *form) next() (part *multipart.Part, field, filename string, err error) {
-	part, err = f.parts.NextPart()
+	part, err = f.parts.NextRawPart()
 	if errors.Is(err, io.EOF) {
 		return nil, "", "", io.EOF
 	}

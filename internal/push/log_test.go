@@ -65,9 +65,22 @@ func TestAuthFailure(t *testing.T) {
 		req := post("/"+badToken+"/x", simpleForm("x", "content"))
 		req.RemoteAddr = addr
 		wantAnswer(t, r.do(req), 403, "token doesn't exist")
-		if line := r.lastLine(); line["message"] != "auth failure bucket=? remote="+remote+" token=3f9a1c" || line["status"] != 403.0 {
+		if line := r.lastLine(); line["message"] != "auth failure bucket=? remote="+remote+" token=3f9a1c" || line["status"] != 403.0 || line["event"] != "auth-failed" {
 			t.Errorf("line %v", line)
 		}
+	}
+}
+
+// TestShownTokens sees that a log holds a quarter of a token at the most.
+func TestShownTokens(t *testing.T) {
+	r := newRigOver(t, objecttest.NewStore(t), []Bucket{{Token: "8letters"}})
+	r.push("8letterX", "x", "content")
+	if line := r.lastLine(); line["message"] != "auth failure bucket=? remote=192.0.2.1 token=8l" {
+		t.Errorf("line %v", line)
+	}
+	r.push("8letters", "x", "content")
+	if line := r.lastLine(); line["bucket"] != "8l" || line["status"] != 200.0 {
+		t.Errorf("line %v", line)
 	}
 }
 

@@ -24,7 +24,8 @@ type Server struct {
 	home   string
 	now    func() time.Time
 	log    zerolog.Logger
-	idle   time.Duration
+	pace   pace
+	slots  *slots
 	access atomic.Pointer[access]
 }
 
@@ -36,7 +37,7 @@ func New(store *object.Store, cfg Config, log zerolog.Logger) (*Server, error) {
 	if store == nil {
 		return nil, errors.New("push: no store")
 	}
-	s := &Server{store: store, home: cfg.Home, now: cfg.Now, log: log, idle: idleLimit}
+	s := &Server{store: store, home: cfg.Home, now: cfg.Now, log: log, pace: defaultPace, slots: newSlots(tokenUploads, allUploads)}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -72,7 +73,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		id:     strings.ToLower(rand.Text()[:12]),
 		start:  s.now(),
 		remote: remoteOf(r),
-		body:   newBody(w, r, s.idle),
+		body:   newBody(w, r, s.pace),
 	}
 	got, err := s.guarded(r, x)
 	status := x.reply(w, r, got, err)
@@ -98,7 +99,7 @@ func (s *Server) push(r *http.Request, x *exchange) (receipt, error) {
 	}
 	b, ok := s.access.Load().find(token, subtle.ConstantTimeCompare)
 	if !ok {
-		x.token = token[:shownToken]
+		x.token = shown(token)
 		return receipt{}, errToken
 	}
 	x.bucket = b.label()
@@ -106,6 +107,11 @@ func (s *Server) push(r *http.Request, x *exchange) (receipt, error) {
 	if b.MaxSize > 0 && r.ContentLength-frameSlack > b.MaxSize {
 		return receipt{}, errTooLarge
 	}
+	leave, err := s.slots.enter(b.key())
+	if err != nil {
+		return receipt{}, err
+	}
+	defer leave()
 	f, err := openForm(r, x.body)
 	if err != nil {
 		return receipt{}, err

@@ -131,7 +131,7 @@ func TestIdle(t *testing.T) {
 	for _, upTo := range []int{0, 10, len(form) - 12, len(form) - 3} {
 		for _, token := range []string{nameToken, bareToken} {
 			r := newRig(t)
-			r.door.idle = 50 * time.Millisecond
+			r.door.pace.idle = 50 * time.Millisecond
 			w := dial(t, r.serve().Listener.Addr().String())
 			w.send(head(token, len(form), "") + form[:upTo])
 			if got := w.answer(); got != (reply{408, true, "no data for too long\n"}) {
@@ -145,7 +145,7 @@ func TestIdle(t *testing.T) {
 // TestKeepAlive pushes again on a connection, longer after the first push than a client may be silent within one.
 func TestKeepAlive(t *testing.T) {
 	r := newRig(t)
-	r.door.idle = time.Millisecond
+	r.door.pace.idle = time.Millisecond
 	w := dial(t, r.serve().Listener.Addr().String())
 	want := map[string]string{}
 	for i := range 5 {

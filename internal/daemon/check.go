@@ -1,0 +1,68 @@
+package daemon
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"hugbucket/internal/config"
+)
+
+// CheckConfig is LoadConfig for who serves, or wants to know whether a daemon would: it looks at what the configuration
+// refers to as well. The warnings are about what works and should not stay.
+func CheckConfig(path string) (cfg *config.Config, warnings []string, err error) {
+	cfg, err = LoadConfig(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	err = noHooks(cfg.Hooks.Dir, filepath.Dir(path))
+	if cfg.TLS.Cert != "" {
+		if _, pairErr := tls.LoadX509KeyPair(cfg.TLS.Cert, cfg.TLS.Key); pairErr != nil {
+			err = errors.Join(err, cfg.Problem("tls.cert", "load certificate: %s", pairErr))
+		}
+	}
+	if err != nil {
+		return nil, nil, &ConfigError{err}
+	}
+	return cfg, openSecrets(cfg.SecretFiles()), nil
+}
+
+// noHooks returns an error for each hook that an administrator put in place: who relies on one must not be left to
+// believe that it runs, a pre-push.sh least of all.
+func noHooks(dirs ...string) error {
+	var errs []error
+	for i, dir := range dirs {
+		if i > 0 && dir == dirs[0] {
+			continue
+		}
+		for _, hook := range []string{"pre-push.sh", "post-push.sh", "alert.sh"} {
+			path := filepath.Join(dir, hook)
+			_, err := os.Lstat(path)
+			switch {
+			case err == nil:
+				errs = append(errs, fmt.Errorf("%s: hooks are not supported by this version; remove or rename the file", path))
+			case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
+			case errors.Is(err, fs.ErrPermission):
+				// The hooks of another installation: the directory of a configuration that could be read can be searched.
+			default:
+				errs = append(errs, fmt.Errorf("look for hooks: %w", err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// openSecrets returns a warning for each file that is open to every user of the machine.
+func openSecrets(paths []string) []string {
+	var warnings []string
+	for _, path := range paths {
+		if fi, err := os.Stat(path); err == nil && fi.Mode()&0o007 != 0 {
+			warnings = append(warnings, fmt.Sprintf("%s: holds secrets and is open to every user (mode %04o); chmod o= helps", path, fi.Mode().Perm()))
+		}
+	}
+	return warnings
+}

@@ -1,0 +1,76 @@
+package daemon
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// A hook that would not be run must not look as if it were.
+func TestHooksAreRefused(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "config.json")
+	writeConfig(t, path, "{}")
+	if _, warnings, err := CheckConfig(path); err != nil || len(warnings) != 0 {
+		t.Fatal(err, warnings)
+	}
+	hook := filepath.Join(dir, "pre-push.sh")
+	if err := os.Symlink("/nowhere", hook); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"--config", path}, {"--check", "--config", path}} {
+		var stdout, stderr bytes.Buffer
+		err := Run(t.Context(), testProgram(hello), args, &stdout, &stderr)
+		want := "testd: " + hook + ": hooks are not supported by this version; remove or rename the file\n"
+		if code := Report(&stderr, "testd", err); code != 78 || stderr.String() != want || stdout.Len() != 0 {
+			t.Errorf("%d, %q, %q, want %q", code, &stdout, &stderr, want)
+		}
+	}
+	other := t.TempDir()
+	if err := noHooks(other, other); err != nil {
+		t.Error(err)
+	}
+	if err := noHooks(other, filepath.Join(dir, "none")); err != nil {
+		t.Error(err)
+	}
+	if err := noHooks(dir, dir); strings.Count(err.Error(), "not supported") != 1 {
+		t.Error(err)
+	}
+	if err := noHooks(other, "a\x00b"); err == nil {
+		t.Error("hooks that cannot be looked for are taken for none")
+	}
+}
+
+func TestOpenSecrets(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config.json")
+	writeConfig(t, path, anyPort)
+	want := path + ": holds secrets and is open to every user (mode 0644); chmod o= helps"
+	for mode, warns := range map[os.FileMode]bool{0o644: true, 0o640: false, 0o600: false} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		var stdout, stderr bytes.Buffer
+		if err := Run(t.Context(), testProgram(hello), []string{"--check", "--config", path}, &stdout, &stderr); err != nil || stdout.String() != path+": ok\n" {
+			t.Errorf("%q, %v", &stdout, err)
+		}
+		if got := stderr.String(); (got == "testd: warning: "+want+"\n") != warns || (got == "") == warns {
+			t.Errorf("%o: %q", mode, got)
+		}
+	}
+}
+
+func TestOpenSecretsAreLogged(t *testing.T) {
+	i := start(t, testProgram(hello), anyPort, nil)
+	i.address()
+	if err := os.Chmod(i.path, 0o604); err != nil {
+		t.Fatal(err)
+	}
+	i.signals <- syscall.SIGUSR2
+	if got := i.line("open to every user (mode 0604)"); got["level"] != "warn" {
+		t.Errorf("logged %v", got)
+	}
+	i.stop()
+}
