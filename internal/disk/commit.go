@@ -191,9 +191,8 @@ func (c *committer) rollback(ctx context.Context, err error) error {
 }
 
 // truncate cuts the write-ahead log back when it has grown, so that neither it nor the time to recover it grows for ever.
-// The transaction before has lasted whatever comes of it; the next one tries again.
-// It does not wait for readers, because everybody waits for it; when some are in the way, it tries again when the log has
-// grown by as much again.
+// The transaction before has lasted whatever comes of it. It does not wait for readers, because everybody waits for it; when
+// some are in the way, it tries again when the log has grown by as much again.
 func (c *committer) truncate(ctx context.Context) {
 	st, err := os.Stat(c.walPath)
 	if err != nil || st.Size() < c.walNext {

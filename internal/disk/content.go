@@ -125,24 +125,27 @@ func (c *content) Block(ctx context.Context, off, want int64) ([]byte, error) {
 	if err := live(ctx); err != nil {
 		return nil, err
 	}
-	b, err := c.block(ctx, off, want)
-	if errors.Is(err, errGone) && c.xorb != nil {
-		// The xorb has moved since its place was cached: its row says where to.
-		c.d.xorbs.drop(c.xorb.info.Hash)
-		c.xorb, c.to = nil, 0
-		b, err = c.block(ctx, off, want)
+	for moved := false; ; moved = true {
+		at, err := c.find(ctx, off)
+		if err != nil {
+			return nil, err
+		}
+		b, err := c.block(at, off, want)
+		if errors.Is(err, errGone) && !moved {
+			// The xorb has moved since its place was cached: its row says where to.
+			c.d.xorbs.drop(at.xorb.info.Hash)
+			c.xorb, c.to = nil, 0
+			continue
+		}
+		if err != nil {
+			c.d.noteDamage(ctx, at.xorb.info.Hash, err)
+		}
+		return b, err
 	}
-	if err != nil && c.xorb != nil {
-		c.d.noteDamage(ctx, c.xorb.info.Hash, err)
-	}
-	return b, err
 }
 
-func (c *content) block(ctx context.Context, off, want int64) ([]byte, error) {
-	at, err := c.find(ctx, off)
-	if err != nil {
-		return nil, err
-	}
+// block reads and verifies the chunk at a spot, and returns what of it is at off and behind.
+func (c *content) block(at spot, off, want int64) ([]byte, error) {
 	if at.xorb.info.Hash != c.winXorb || at.chunk < c.from || at.chunk >= c.to {
 		if err := c.fill(at, off-at.start+want); err != nil {
 			return nil, err

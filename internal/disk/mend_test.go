@@ -3,6 +3,7 @@ package disk
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -65,6 +66,50 @@ func TestMend(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestDamageIsBlamedOnTheRightXorb reads a file of two xorbs whose second is damaged: the first is not noted as damaged.
+func TestDamageIsBlamedOnTheRightXorb(t *testing.T) {
+	dir := t.TempDir()
+	d, err := Open(t.Context(), dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newStore(t, d)
+	first := randomBytes(3<<20, 5)
+	put(t, s, "first", first)
+	f, err := s.Open(t.Context(), "bucket", put(t, s, "both", append(first, randomBytes(3<<20, 6)...)).Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	terms := f.Terms()
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	good, bad := terms[0].Xorb, terms[len(terms)-1].Xorb
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	hex := bad.String()
+	names, err := filepath.Glob(filepath.Join(dir, "xorbs", hex[:2], hex[2:]+".*"))
+	if err != nil || len(names) != 1 || good == bad {
+		t.Fatal(names, err)
+	}
+	flip(t, names[0], func(n int) int { return n - 60 }) // in the footer
+	if d, err = Open(t.Context(), dir, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readAll(t.Context(), object.New(d, object.Config{}), "both"); !errors.Is(err, object.ErrCorrupt) {
+		t.Errorf("reading: %v", err)
+	}
+	var noted []byte
+	err = d.reads.db.QueryRowContext(t.Context(), `SELECT group_concat(hex(hash)) FROM xorbs WHERE id IN (SELECT xorb FROM damaged)`).Scan(&noted)
+	if want := fmt.Sprintf("%X", bad[:]); err != nil || string(noted) != want {
+		t.Errorf("noted as damaged: %s, %v, want %s", noted, err, want)
+	}
+	if err := d.Close(); err != nil {
+		t.Error(err)
 	}
 }
 
