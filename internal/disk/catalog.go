@@ -203,8 +203,8 @@ func (d *Driver) List(ctx context.Context, bucket string, q object.Page) (page [
 	if err != nil {
 		return nil, false, err
 	}
-	end, bounded := prefixEnd(q.Prefix)
-	rows, err := d.reads.list.QueryContext(brief(ctx), id, blob(max(q.Start, q.Prefix)), end, !bounded, q.Limit+1)
+	end, bounded := object.PrefixEnd(q.Prefix)
+	rows, err := d.reads.list.QueryContext(brief(ctx), id, blob(max(q.Start, q.Prefix)), blob(end), !bounded, q.Limit+1)
 	if err != nil {
 		return nil, false, sqlError(err)
 	}
@@ -228,18 +228,6 @@ func (d *Driver) List(ctx context.Context, bucket string, q object.Page) (page [
 
 // blob is a string as SQLite shall bind it: never NULL.
 func blob(s string) []byte { return append(make([]byte, 0, len(s)), s...) }
-
-// prefixEnd returns the smallest blob behind all that begin with prefix; false when there is none.
-func prefixEnd(prefix string) ([]byte, bool) {
-	b := blob(prefix)
-	for i := len(b) - 1; i >= 0; i-- {
-		if b[i] != 0xFF {
-			b[i]++
-			return b[:i+1], true
-		}
-	}
-	return []byte{}, false
-}
 
 // Open implements object.Contents.
 func (d *Driver) Open(ctx context.Context, bucket, key string) (object.Info, object.Content, error) {

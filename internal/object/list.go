@@ -73,7 +73,7 @@ func (s *Store) list(ctx context.Context, bucket string, opts ListOptions) (List
 			}
 			out.Prefixes = append(out.Prefixes, group)
 			var ok bool
-			if skipTo, ok = successor(group); !ok {
+			if skipTo, ok = PrefixEnd(group); !ok {
 				return out, nil // nothing sorts behind this group
 			}
 		}
@@ -99,8 +99,9 @@ func commonPrefix(key, prefix, delimiter string) (string, bool) {
 	return key[:len(prefix)+i+len(delimiter)], true
 }
 
-// successor returns the smallest string that sorts behind every string with this prefix; false when there is none.
-func successor(prefix string) (string, bool) {
+// PrefixEnd returns the smallest string that sorts behind every string with this prefix; false when there is none. It need
+// not be valid UTF-8.
+func PrefixEnd(prefix string) (string, bool) {
 	b := []byte(prefix)
 	for i := len(b) - 1; i >= 0; i-- {
 		if b[i] != 0xFF {

@@ -69,7 +69,8 @@ func (q *request) listObjects() error {
 	if p := l.opts.Prefix; l.opts.Delimiter != "" && strings.HasPrefix(marker, p) {
 		// The marker may be a common prefix of the page before. Its whole group is behind us then.
 		if i := strings.Index(marker[len(p):], l.opts.Delimiter); i >= 0 && len(p)+i+len(l.opts.Delimiter) == len(marker) {
-			l.opts.StartAfter, l.opts.Start = "", behind(marker)
+			l.opts.StartAfter = ""
+			l.opts.Start, _ = object.PrefixEnd(marker) // there is one: UTF-8 holds no 0xFF
 		}
 	}
 	if err := l.run(q); err != nil {
@@ -191,10 +192,4 @@ func (l *listing) name(elem, s string) {
 	var b strings.Builder
 	uriEncode(&b, s, true)
 	l.x.elem(elem, b.String())
-}
-
-// behind is the smallest string that sorts behind all that begin with s, which is valid UTF-8 and so holds no 0xFF.
-func behind(s string) string {
-	last := len(s) - 1
-	return s[:last] + string([]byte{s[last] + 1})
 }
