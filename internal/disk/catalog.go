@@ -26,8 +26,8 @@ type readPool struct {
 	epoch   *sql.Stmt
 }
 
-func openReadPool(ctx context.Context, path string) (*readPool, error) {
-	db, err := openDB(path, "FULL", readers, readCacheKiB)
+func openReadPool(ctx context.Context, catalog database) (*readPool, error) {
+	db, err := catalog.open(readers, readCacheKiB)
 	if err != nil {
 		return nil, err
 	}

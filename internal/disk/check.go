@@ -54,25 +54,32 @@ func (d *Driver) Check(ctx context.Context, report func(Problem)) error {
 }
 
 // hurt reports a problem with the keys that a question names.
-func (c *checker) hurt(ctx context.Context, keys string, id int64, what error) error {
-	p := Problem{What: what.Error()}
-	rows, err := c.rows(ctx, keys, id, hurtKeys)
-	for _, r := range rows {
-		p.Keys = append(p.Keys, fmt.Sprintf("%s/%s", r[0], r[1]))
-	}
-	c.report(p)
+func (c *checker) hurt(ctx context.Context, question string, id int64, what error) error {
+	keys, err := c.d.hurtBy(ctx, question, id, hurtKeys)
+	c.report(Problem{What: what.Error(), Keys: keys})
 	return err
+}
+
+// hurtBy returns the first keys that a question names, as bucket/key.
+func (d *Driver) hurtBy(ctx context.Context, question string, what any, limit int) (keys []string, err error) {
+	rows, err := d.rows(ctx, question, what, limit)
+	for _, r := range rows {
+		keys = append(keys, fmt.Sprintf("%s/%s", r[0], r[1]))
+	}
+	return keys, err
 }
 
 const (
 	hurtByXorb = `SELECT b.name, k.key FROM refs r JOIN keys k ON k.file = r.file JOIN buckets b ON b.id = k.bucket
 		WHERE r.xorb = ? LIMIT ?`
+	hurtByHash = `SELECT b.name, k.key FROM xorbs x JOIN refs r ON r.xorb = x.id JOIN keys k ON k.file = r.file
+		JOIN buckets b ON b.id = k.bucket WHERE x.hash = ? LIMIT ?`
 	hurtByFile = `SELECT b.name, k.key FROM keys k JOIN buckets b ON b.id = k.bucket WHERE k.file = ? LIMIT ?`
 )
 
 // rows returns the answer to a question, whatever types its columns have: a damaged row may have any.
-func (c *checker) rows(ctx context.Context, query string, args ...any) (out [][]any, err error) {
-	rows, err := c.d.reads.db.QueryContext(ctx, query, args...)
+func (d *Driver) rows(ctx context.Context, query string, args ...any) (out [][]any, err error) {
+	rows, err := d.reads.db.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, sqlError(err)
 	}
@@ -98,7 +105,7 @@ func (c *checker) rows(ctx context.Context, query string, args ...any) (out [][]
 // WHERE.
 func (c *checker) byID(ctx context.Context, query string, f func(id int64, row []any) error) error {
 	for id := int64(-1 << 63); ; {
-		page, err := c.rows(ctx, query+` WHERE id > ? ORDER BY id LIMIT ?`, id, checkPage)
+		page, err := c.d.rows(ctx, query+` WHERE id > ? ORDER BY id LIMIT ?`, id, checkPage)
 		if err != nil || len(page) == 0 {
 			return err
 		}
@@ -133,7 +140,7 @@ func hashColumn(row []any, i int) (xet.Hash, error) {
 }
 
 func (c *checker) databases(ctx context.Context) error {
-	for name, db := range map[string]*sql.DB{"catalog.db": c.d.reads.db, "index.db": c.d.index.db} {
+	for name, db := range map[string]*sql.DB{"catalog.db": c.d.reads.db, "index.db": c.d.index.db.Load().read} {
 		var answer string
 		if err := db.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&answer); err != nil {
 			return sqlError(err)
@@ -259,7 +266,7 @@ func (c *checker) file(ctx context.Context, row []any) error {
 func (c *checker) checkKeys(ctx context.Context) error {
 	bucket, key := int64(-1<<63), []byte{}
 	for {
-		page, err := c.rows(ctx, `SELECT k.bucket, k.key, b.name, k.info, f.hash FROM keys k
+		page, err := c.d.rows(ctx, `SELECT k.bucket, k.key, b.name, k.info, f.hash FROM keys k
 			LEFT JOIN buckets b ON b.id = k.bucket LEFT JOIN files f ON f.id = k.file
 			WHERE (k.bucket, k.key) > (?, ?) ORDER BY k.bucket, k.key LIMIT ?`, bucket, key, checkPage)
 		if err != nil || len(page) == 0 {

@@ -329,11 +329,13 @@ func (c *committer) commit(ctx context.Context, group []*request) {
 		}
 		close(r.done)
 	}
+	var last int64
 	for _, r := range group {
 		if r.err == nil {
-			c.d.remember(r.plan)
+			last = max(last, c.d.remember(r.plan))
 		}
 	}
+	c.d.index.note(last)
 }
 
 // appendBytes puts the small xorbs of a group into the pack, with one write and one sync. An error is that of the requests

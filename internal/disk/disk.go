@@ -23,9 +23,14 @@ import (
 type Options struct {
 	// MinFree is how many bytes of the file system are kept free, so that deletions can always commit; 0 means 1 % of it,
 	// at most 2 GiB.
-	MinFree  int64
-	fs       fsys  // for tests; the directory when nil
-	packSize int64 // for tests; packSize when 0
+	MinFree int64
+	// Warn is told, in words, what somebody should know who is in charge: damage, and with it the objects that it hurts. It may be
+	// called by several goroutines at once. Nil means nobody.
+	Warn func(text string)
+
+	fs       fsys   // for tests; the directory when nil
+	vfs      string // for tests; sums when empty
+	packSize int64  // for tests; packSize when 0
 }
 
 const (
@@ -44,6 +49,8 @@ const (
 type Driver struct {
 	dir   string
 	fs    fsys
+	vfs   string            // under SQLite
+	warn  func(text string) // of Options, never nil
 	floor int64
 	pack  int64 // size at which packs are sealed
 
@@ -85,9 +92,14 @@ func open(ctx context.Context, dir string, opts Options) (_ *Driver, err error) 
 	if err := makeDirs(dir); err != nil {
 		return nil, err
 	}
-	d := &Driver{dir: dir, fs: opts.fs, floor: opts.MinFree, pack: cmp.Or(opts.packSize, packSize)}
+	d := &Driver{
+		dir: dir, fs: opts.fs, vfs: cmp.Or(opts.vfs, sums), floor: opts.MinFree, pack: cmp.Or(opts.packSize, packSize),
+	}
 	if d.fs == nil {
 		d.fs = osFS(dir)
+	}
+	if d.warn = opts.Warn; d.warn == nil {
+		d.warn = func(string) {}
 	}
 	if d.floor == 0 {
 		_, size, err := d.fs.free()
@@ -116,23 +128,25 @@ func open(ctx context.Context, dir string, opts Options) (_ *Driver, err error) 
 		return nil, err
 	}
 	undo = append(undo, d.commit.close)
-	if d.reads, err = openReadPool(ctx, filepath.Join(dir, "catalog.db")); err != nil {
+	if d.reads, err = openReadPool(ctx, d.catalogDB()); err != nil {
 		return nil, err
 	}
 	undo = append(undo, d.reads.close)
 	d.files = newFileCache(d.fs)
 	d.xorbs = newXorbCache()
-	if d.index, err = openIndex(ctx, dir); err != nil {
+	if d.index, err = openIndex(ctx, d); err != nil {
 		return nil, err
 	}
 	undo = append(undo, d.index.close)
 	if d.proc, err = d.commit.register(ctx); err != nil {
 		return nil, err
 	}
+	d.index.enter(ctx)
 	bg, stop := context.WithCancel(context.WithoutCancel(ctx))
 	d.stop = stop
 	d.bg.Go(func() { d.commit.run(bg) })
 	d.bg.Go(func() { d.housekeep(bg) })
+	d.bg.Go(func() { d.index.maintain(bg) })
 	indexing, stopIndex := context.WithCancel(context.WithoutCancel(ctx))
 	d.stopIndex = stopIndex
 	d.indexing.Go(func() { d.index.run(indexing) })
@@ -170,23 +184,55 @@ func makeDirs(dir string) error {
 	return nil
 }
 
+func (d *Driver) catalogDB() database { return d.database("catalog.db", "FULL") }
+
 // openCatalog opens catalog.db for writing, and creates it.
-func (d *Driver) openCatalog(ctx context.Context, lock *lockFile) (*sql.DB, error) {
-	db, err := openDB(filepath.Join(d.dir, "catalog.db"), "FULL", 1, writeCacheKiB)
-	if err != nil {
+func (d *Driver) openCatalog(ctx context.Context, lock *lockFile) (_ *sql.DB, err error) {
+	if err := lock.lock(); err != nil {
 		return nil, err
 	}
-	if err := lock.lock(); err != nil {
-		return nil, errors.Join(err, db.Close())
+	defer func() { err = errors.Join(err, lock.unlock()) }()
+	if err := d.refuseOrphans(); err != nil {
+		return nil, err
+	}
+	at := d.catalogDB()
+	if err := at.ensure(); err != nil {
+		return nil, err
+	}
+	db, err := at.open(1, writeCacheKiB)
+	if err != nil {
+		return nil, err
 	}
 	err = prepareDB(ctx, db, "catalog.db", catalogSchema)
 	if err == nil {
 		err = d.fs.syncDir(".")
 	}
-	if err = errors.Join(err, lock.unlock()); err != nil {
+	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
+}
+
+// refuseOrphans returns an error when there is content, but no catalog. A new one would not know of the content, and take it
+// for garbage.
+func (d *Driver) refuseOrphans() error {
+	st, err := os.Stat(d.catalogDB().path)
+	if err == nil && st.Size() > 0 {
+		return nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return ioError(err)
+	}
+	for _, dir := range contentDirs() {
+		names, err := d.fs.list(dir)
+		if err != nil {
+			return ioError(err)
+		}
+		if len(names) > 0 {
+			return errors.New("catalog.db is missing or empty, but there is content: restore catalog.db from a backup")
+		}
+	}
+	return nil
 }
 
 // Close waits for commits under way, writes what the index is behind, and gives everything back. Sessions and contents
@@ -197,6 +243,7 @@ func (d *Driver) Close() error {
 		d.bg.Wait()
 		d.stopIndex()
 		d.indexing.Wait()
+		d.index.leave(context.Background())
 		d.err = errors.Join(
 			d.commit.unregister(),
 			d.index.close(),

@@ -190,7 +190,7 @@ func TestNewerFormatIsRefused(t *testing.T) {
 			if err := d.Close(); err != nil {
 				t.Fatal(err)
 			}
-			db, err := openDB(filepath.Join(dir, name), "FULL", 1, 100)
+			db, err := database{filepath.Join(dir, name), sums, "FULL"}.open(1, 100)
 			if err != nil {
 				t.Fatal(err)
 			}

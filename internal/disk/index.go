@@ -6,11 +6,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"hugbucket/internal/object"
@@ -38,69 +36,21 @@ func (l loc) split() (xorb int64, n int) {
 // index answers where a chunk may be stored: a hint, which the xorb's footer confirms. What is new is answered from
 // memory until it is written.
 type index struct {
-	db    *sql.DB
-	find  *sql.Stmt
-	put   *sql.Stmt // of write
-	write *sql.DB
-	lock  *lockFile
+	d    *Driver
+	lock *lockFile               // index.lock, around what is written
+	db   atomic.Pointer[indexDB] // replaced when it is damaged or gone
+	bad  atomic.Pointer[indexDB] // one that could not be read
 
 	mu      sync.Mutex
 	room    sync.Cond // mu; pending has got smaller
 	pending map[uint64]loc
 	writing map[uint64]loc // being written; read only
+	noted   int64          // all xorbs of this process up to this row were added
+	told    int64          // what todo says of that
+	missed  bool           // some that were added are neither pending nor written
 	failed  error          // of the last write
 	stopped bool
 	wake    chan struct{}
-}
-
-// openIndex opens index.db, and begins a new one when it is damaged: it only costs that content which comes again is stored
-// again.
-func openIndex(ctx context.Context, dir string) (*index, error) {
-	x, err := openIndexOnce(ctx, dir)
-	if errors.Is(err, object.ErrCorrupt) {
-		for _, suffix := range []string{"", "-wal", "-shm"} {
-			path := filepath.Join(dir, "index.db"+suffix)
-			if rerr := os.Rename(path, path+".damaged"); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
-				return nil, errors.Join(err, rerr)
-			}
-		}
-		x, err = openIndexOnce(ctx, dir)
-	}
-	return x, err
-}
-
-func openIndexOnce(ctx context.Context, dir string) (_ *index, err error) {
-	x := &index{pending: make(map[uint64]loc), wake: make(chan struct{}, 1)}
-	x.room.L = &x.mu
-	if x.lock, err = openLock(filepath.Join(dir, "index.lock")); err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, x.close())
-		}
-	}()
-	path := filepath.Join(dir, "index.db")
-	if x.write, err = openDB(path, "NORMAL", 1, writeCacheKiB); err != nil {
-		return nil, err
-	}
-	if err := x.lock.lock(); err != nil {
-		return nil, err
-	}
-	err = prepareDB(ctx, x.write, "index.db", indexSchema)
-	if err = errors.Join(err, x.lock.unlock()); err != nil {
-		return nil, err
-	}
-	if x.db, err = openDB(path, "NORMAL", readers, readCacheKiB); err != nil {
-		return nil, err
-	}
-	if err := prepare(ctx, x.db, map[**sql.Stmt]string{&x.find: `SELECT loc FROM chunks WHERE h = ?`}); err != nil {
-		return nil, err
-	}
-	err = prepare(ctx, x.write, map[**sql.Stmt]string{
-		&x.put: `INSERT INTO chunks (h, loc) VALUES (?, ?) ON CONFLICT (h) DO UPDATE SET loc = excluded.loc`,
-	})
-	return x, err
 }
 
 // lookup returns the hint for a chunk. An index that cannot be read has none.
@@ -114,8 +64,17 @@ func (x *index) lookup(ctx context.Context, h uint64) (loc, bool) {
 	if ok {
 		return at, true
 	}
-	err := x.find.QueryRowContext(brief(ctx), int64(h)).Scan(&at)
+	db := x.db.Load()
+	err := db.find.QueryRowContext(brief(ctx), int64(h)).Scan(&at)
+	x.suspect(db, err)
 	return at, err == nil
+}
+
+// suspect takes note of an index that could not be used because it is damaged.
+func (x *index) suspect(db *indexDB, err error) {
+	if err != nil && errors.Is(sqlError(err), object.ErrCorrupt) {
+		x.bad.Store(db)
+	}
 }
 
 // add takes note of a stored xorb's chunks, to be written soon.
@@ -123,7 +82,8 @@ func (x *index) add(id int64, info *xet.XorbInfo) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if len(x.pending) > 2*indexBehind {
-		return // the index cannot be written; it is derived, and what it lacks costs space, not data
+		x.missed = true // the index cannot be written now; reindex fills in what it lacks
+		return
 	}
 	for i, c := range info.Chunks {
 		x.pending[c.Hash.Truncated()] = makeLoc(id, i)
@@ -147,6 +107,13 @@ func (x *index) catchUp(ctx context.Context) {
 	for len(x.pending) > indexBehind && x.failed == nil && !x.stopped && ctx.Err() == nil {
 		x.room.Wait()
 	}
+}
+
+// note says that add was called for all xorbs of this process up to this row.
+func (x *index) note(id int64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.noted = max(x.noted, id)
 }
 
 // run writes what add noted, until ctx ends, and then the rest.
@@ -175,30 +142,46 @@ func (x *index) run(ctx context.Context) {
 // flush writes what is pending.
 func (x *index) flush(ctx context.Context) {
 	x.mu.Lock()
-	x.writing, x.pending = x.pending, make(map[uint64]loc)
-	x.room.Broadcast()
-	todo := x.writing
-	x.mu.Unlock()
-	err := x.writeAll(ctx, todo)
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.writing, x.failed = nil, err
-	x.room.Broadcast()
-}
-
-func (x *index) writeAll(ctx context.Context, todo map[uint64]loc) error {
-	type entry struct {
-		h  int64
-		at loc
+	if len(x.pending) == 0 && x.noted == x.told {
+		x.mu.Unlock()
+		return
 	}
+	x.writing, x.pending = x.pending, make(map[uint64]loc)
+	todo, noted, missed := x.writing, x.noted, x.missed
+	x.missed = false
+	x.room.Broadcast()
+	x.mu.Unlock()
 	rows := make([]entry, 0, len(todo))
 	for h, at := range todo {
 		rows = append(rows, entry{int64(h), at})
 	}
+	err := x.writeAll(ctx, rows, func(ctx context.Context, tx *sql.Tx) error {
+		return x.moveOn(ctx, tx, noted, missed)
+	})
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if err != nil {
+		x.missed = true
+	} else {
+		x.told = noted
+	}
+	x.writing, x.failed = nil, err
+	x.room.Broadcast()
+}
+
+// entry is a row of the index.
+type entry struct {
+	h  int64
+	at loc
+}
+
+// writeAll writes rows, and makes them true with the last of them.
+func (x *index) writeAll(ctx context.Context, rows []entry, last func(context.Context, *sql.Tx) error) error {
 	slices.SortFunc(rows, func(a, b entry) int { return cmp.Compare(a.h, b.h) })
-	for len(rows) > 0 {
+	for done := false; !done; {
 		n := 0
-		err := x.slice(ctx, func(put *sql.Stmt) error {
+		err := x.slice(ctx, func(ctx context.Context, db *indexDB, tx *sql.Tx) error {
+			put := tx.StmtContext(ctx, db.put) //nolint:sqlclosecheck // closed with the transaction
 			for start := time.Now(); n < len(rows); n++ {
 				if n%64 == 63 && time.Since(start) > indexSlice {
 					return nil
@@ -207,10 +190,11 @@ func (x *index) writeAll(ctx context.Context, todo map[uint64]loc) error {
 					return err
 				}
 			}
-			return nil
+			done = true
+			return last(ctx, tx)
 		})
 		if err != nil {
-			return fmt.Errorf("write index.db: %w", sqlError(err))
+			return fmt.Errorf("write index.db: %w", err)
 		}
 		rows = rows[n:]
 	}
@@ -218,27 +202,13 @@ func (x *index) writeAll(ctx context.Context, todo map[uint64]loc) error {
 }
 
 // slice runs one transaction under the lock of the index.
-func (x *index) slice(ctx context.Context, f func(put *sql.Stmt) error) (err error) {
+func (x *index) slice(ctx context.Context, f func(context.Context, *indexDB, *sql.Tx) error) (err error) {
 	if err := x.lock.lock(); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, x.lock.unlock()) }()
-	tx, err := x.write.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	if err := f(tx.StmtContext(ctx, x.put)); err != nil {
-		return errors.Join(err, tx.Rollback())
-	}
-	return tx.Commit()
-}
-
-func (x *index) close() error {
-	var errs []error
-	for _, db := range []*sql.DB{x.db, x.write} {
-		if db != nil {
-			errs = append(errs, db.Close())
-		}
-	}
-	return errors.Join(append(errs, x.lock.close())...)
+	db := x.db.Load()
+	err = db.transaction(ctx, f)
+	x.suspect(db, err)
+	return sqlError(err)
 }

@@ -33,6 +33,22 @@ func (l *lockFile) lock() error {
 	return nil
 }
 
+// tryLock returns false when somebody else holds the lock.
+func (l *lockFile) tryLock() (bool, error) {
+	if !l.mu.TryLock() {
+		return false, nil
+	}
+	err := flock(l.f, unix.LOCK_EX|unix.LOCK_NB)
+	if err == nil {
+		return true, nil
+	}
+	l.mu.Unlock()
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		err = nil
+	}
+	return false, err
+}
+
 func (l *lockFile) unlock() error {
 	defer l.mu.Unlock()
 	return flock(l.f, unix.LOCK_UN)

@@ -155,7 +155,7 @@ func TestDamagedIndex(t *testing.T) {
 
 func indexed(t *testing.T, d *Driver) (n int, err error) {
 	t.Helper()
-	err = d.index.db.QueryRowContext(t.Context(), `SELECT count(*) FROM chunks`).Scan(&n)
+	err = d.index.db.Load().read.QueryRowContext(t.Context(), `SELECT count(*) FROM chunks`).Scan(&n)
 	return n, err
 }
 

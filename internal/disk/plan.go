@@ -293,13 +293,16 @@ func (d *Driver) landed(p *plan) {
 	}
 }
 
-// remember indexes the xorbs that their session had forgotten: their footers are read for that, after the answer.
-func (d *Driver) remember(p *plan) {
+// remember indexes the xorbs that their session had forgotten: their footers are read for that, after the answer. It returns
+// the last row of the plan's xorbs.
+func (d *Driver) remember(p *plan) (last int64) {
 	for _, x := range p.xorbs {
+		last = max(last, x.id)
 		if x.forgotten {
 			if info, err := d.readFooter(x.staged.hash, x.staged.at); err == nil {
 				d.index.add(x.id, info) // the index is derived; who reads the xorb meets the same error
 			}
 		}
 	}
+	return last
 }

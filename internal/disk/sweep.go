@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 )
 
 // sweep removes what processes that died have left: xorbs in the making, files that no row names, and their rows in the
@@ -26,7 +25,7 @@ func (d *Driver) sweep(ctx context.Context) error {
 		}
 		errs = append(errs, d.sweepProcess(ctx, id))
 	}
-	return errors.Join(append(errs, d.sweepLocks(ctx))...)
+	return errors.Join(append(errs, d.sweepLocks(ctx), d.index.sweep(ctx))...)
 }
 
 // sweepLocks removes the lock files of those who died before they were registered. A transaction keeps those out who are
@@ -61,20 +60,8 @@ func (d *Driver) sweepLocks(ctx context.Context) error {
 	})
 }
 
-func (d *Driver) otherProcesses(ctx context.Context) (ids []int64, err error) {
-	rows, err := d.reads.db.QueryContext(brief(ctx), `SELECT id FROM procs WHERE id <> ?`, d.proc.id)
-	if err != nil {
-		return nil, sqlError(err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
-			return nil, sqlError(err)
-		}
-		ids = append(ids, id)
-	}
-	return ids, sqlError(rows.Err())
+func (d *Driver) otherProcesses(ctx context.Context) ([]int64, error) {
+	return collect(brief(ctx), d.reads.db, scanID, `SELECT id FROM procs WHERE id <> ?`, d.proc.id)
 }
 
 // sweepProcess sweeps after one process, if it is dead: only then can its lock be had. Its row goes after its files, so a
@@ -106,6 +93,9 @@ func (d *Driver) sweepProcess(ctx context.Context, id int64) error {
 
 // forgetProcess takes a process out of the catalog.
 func (d *Driver) forgetProcess(ctx context.Context, id int64) error {
+	if err := d.index.left(ctx, id); err != nil {
+		d.index.warn(err)
+	}
 	return d.commit.tx(ctx, func(ctx context.Context) error {
 		if _, err := d.commit.conn.ExecContext(ctx, `UPDATE packs SET sealed = 1 WHERE proc = ?`, id); err != nil {
 			return err
@@ -117,14 +107,13 @@ func (d *Driver) forgetProcess(ctx context.Context, id int64) error {
 
 // sweepFiles removes the files of a dead process that no row names.
 func (d *Driver) sweepFiles(ctx context.Context, id int64) error {
-	mark := fmt.Sprintf("%d.", id)
 	for _, dir := range contentDirs() {
 		names, err := d.fs.list(dir)
 		if err != nil {
 			return err
 		}
 		for _, name := range names {
-			if !strings.HasPrefix(name, mark) && !strings.Contains(name, "."+mark) {
+			if !madeBy(name, id) {
 				continue
 			}
 			name = dir + "/" + name

@@ -129,6 +129,8 @@ func (d *Driver) noteDamage(ctx context.Context, h xet.Hash, err error) {
 	if terr != nil {
 		d.damaged.Delete(h) // the next one who meets it tries again
 	}
+	keys, _ := d.hurtBy(context.WithoutCancel(ctx), hurtByHash, h[:], warnKeys) // err is what matters
+	d.warn(Problem{What: err.Error(), Keys: keys}.String())
 }
 
 // xorbByID returns the xorb of a row that is not doomed, read anew; nil when there is none.
@@ -176,6 +178,9 @@ func (d *Driver) readFooter(h xet.Hash, at place) (*xet.XorbInfo, error) {
 	}
 	return info, nil
 }
+
+// warnKeys is how many damaged keys a warning names.
+const warnKeys = 10
 
 // errGone is the part of an ErrCorrupt that says that a file is not there. fs.ErrNotExist would speak of a key.
 var errGone = errors.New("no such file")

@@ -1,0 +1,310 @@
+// Package sumvfs puts a layer between SQLite and the file system that gives each page of a database a checksum: a page
+// that has changed on disk, is cut off or lies in the wrong place is an error of the statement that reads it, never an
+// answer. SQLite has a place for this in its format (bytes reserved at the end of each page,
+// https://www.sqlite.org/fileformat2.html#resbyte), and does the same in its optional cksumvfs.
+//
+// The last 8 bytes of a page are a CRC-32C of its offset in the file (u64) and of all before (u32), and a mark (u32), all
+// little-endian. They are written when a page gets into the database file. Frames of the write-ahead log have checksums of
+// their own, which SQLite checks when it recovers. Programs without this layer can read such a database; what they write
+// into it will be taken for damage.
+package sumvfs
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+	"modernc.org/libc"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+const (
+	// Reserved is how many bytes at the end of a page are kept for its checksum; byte 20 of a database says so.
+	Reserved = 8
+	// mark ends each page; it keeps a page of zeros from being right by chance.
+	mark = 0x31734270
+	// leastPage is SQLite's smallest page; what is read or written in other sizes are headers.
+	leastPage = 512
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func sum(page []byte, off int64) uint32 {
+	var at [8]byte
+	binary.LittleEndian.PutUint64(at[:], uint64(off))
+	return crc32.Update(crc32.Checksum(at[:], castagnoli), castagnoli, page[:len(page)-Reserved])
+}
+
+func stamp(page []byte, off int64) {
+	end := page[len(page)-Reserved:]
+	binary.LittleEndian.PutUint32(end, sum(page, off))
+	binary.LittleEndian.PutUint32(end[4:], mark)
+}
+
+func whole(page []byte, off int64) bool {
+	end := page[len(page)-Reserved:]
+	return binary.LittleEndian.Uint32(end[4:]) == mark && binary.LittleEndian.Uint32(end) == sum(page, off)
+}
+
+// isPage says whether n bytes are a page of a database, by SQLite's rule that its size is a power of two.
+func isPage(n int32) bool { return n >= leastPage && n&(n-1) == 0 }
+
+// Op is something that SQLite is about to do to a file.
+type Op struct {
+	Do   string // "open", "write", "sync", "truncate" or "remove"
+	File string // its name without the directory
+	Data []byte // of a write; valid until the hook returns
+	Off  int64  // of a write; the new size of a truncate
+}
+
+// vfs is one registered layer.
+type vfs struct {
+	hook  func(Op) error
+	below sqlite3.Tsqlite3_vfs // the system's
+	here  sqlite3.Tsqlite3_vfs
+	name  []byte
+
+	mu     sync.Mutex
+	tables map[kind]*table
+	opened map[uintptr]string // names of open files, when there is a hook
+	keep   []any              // functions that SQLite knows by address
+}
+
+// kind of a file: by which methods the system handles it, and whether it is a database.
+type kind struct {
+	system uintptr
+	paged  bool
+}
+
+// table holds the methods of one kind of file.
+type table struct {
+	v     *vfs
+	below sqlite3.Tsqlite3_io_methods // the system's
+	here  sqlite3.Tsqlite3_io_methods
+}
+
+// registered keeps what SQLite points at.
+var registered struct {
+	mu   sync.Mutex
+	list []*vfs
+}
+
+// Register makes the layer known to SQLite under a name, for a database's ?vfs= parameter. hook, when it is not nil, is
+// called before each operation that changes something, and fails it with the error that it returns.
+func Register(name string, hook func(Op) error) error {
+	tls := libc.NewTLS()
+	defer tls.Close()
+	system := sqlite3.Xsqlite3_vfs_find(tls, 0)
+	if system == 0 {
+		return errors.New("SQLite has no file system")
+	}
+	v := &vfs{hook: hook, name: append([]byte(name), 0), tables: make(map[kind]*table), opened: make(map[uintptr]string)}
+	v.below = *(*sqlite3.Tsqlite3_vfs)(pointer(system))
+	v.here = v.below
+	v.here.FpNext = 0
+	v.here.FzName = address(&v.name[0])
+	v.here.FxOpen = v.function(v.open)
+	v.here.FxDelete = v.function(v.remove)
+	registered.mu.Lock()
+	defer registered.mu.Unlock()
+	registered.list = append(registered.list, v)
+	if rc := sqlite3.Xsqlite3_vfs_register(tls, address(&v.here), 0); rc != sqlite3.SQLITE_OK {
+		return fmt.Errorf("register %s with SQLite: code %d", name, rc)
+	}
+	return nil
+}
+
+// Create makes an empty database with room for checksums. The layer must be registered as vfs. A database that is there
+// already stays as it is, unless it is empty.
+func Create(path, vfs string) (err error) {
+	tls := libc.NewTLS()
+	defer tls.Close()
+	var strings [4]uintptr
+	for i, s := range []string{path, vfs, "main", "PRAGMA journal_mode = WAL"} {
+		if strings[i], err = libc.CString(s); err != nil {
+			return err
+		}
+		defer libc.Xfree(tls, strings[i])
+	}
+	handle, room := libc.Xcalloc(tls, 1, 8), libc.Xcalloc(tls, 1, 4)
+	if handle == 0 || room == 0 {
+		return errors.New("out of memory")
+	}
+	defer libc.Xfree(tls, handle)
+	defer libc.Xfree(tls, room)
+	*(*int32)(pointer(room)) = Reserved
+	rc := sqlite3.Xsqlite3_open_v2(tls, strings[0], handle, sqlite3.SQLITE_OPEN_READWRITE|sqlite3.SQLITE_OPEN_CREATE, strings[1])
+	db := *(*uintptr)(pointer(handle))
+	if rc == sqlite3.SQLITE_OK {
+		rc = sqlite3.Xsqlite3_file_control(tls, db, strings[2], sqlite3.SQLITE_FCNTL_RESERVE_BYTES, room)
+	}
+	if rc == sqlite3.SQLITE_OK {
+		rc = sqlite3.Xsqlite3_exec(tls, db, strings[3], 0, 0, 0)
+	}
+	if rc != sqlite3.SQLITE_OK {
+		err = fmt.Errorf("create %s: %s", filepath.Base(path), libc.GoString(sqlite3.Xsqlite3_errstr(tls, rc)))
+	}
+	if rc := sqlite3.Xsqlite3_close(tls, db); rc != sqlite3.SQLITE_OK && err == nil {
+		err = fmt.Errorf("close %s: code %d", filepath.Base(path), rc)
+	}
+	return err
+}
+
+// open implements xOpen.
+//
+//nolint:revive // as many arguments as SQLite gives
+func (v *vfs) open(tls *libc.TLS, _, name, file uintptr, flags int32, out uintptr) int32 {
+	base := ""
+	if v.hook != nil && name != 0 {
+		base = filepath.Base(libc.GoString(name))
+		if rc := v.ask(Op{Do: "open", File: base}, sqlite3.SQLITE_CANTOPEN); rc != sqlite3.SQLITE_OK {
+			*(*uintptr)(pointer(file)) = 0 // no methods: there is nothing to close
+			return rc
+		}
+	}
+	rc := call[func(*libc.TLS, uintptr, uintptr, uintptr, int32, uintptr) int32](v.below.FxOpen)(
+		tls, address(&v.here), name, file, flags, out)
+	if rc != sqlite3.SQLITE_OK {
+		return rc
+	}
+	methods := &(*sqlite3.Tsqlite3_file)(pointer(file)).FpMethods
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.hook != nil {
+		v.opened[file] = base
+	}
+	if paged := flags&sqlite3.SQLITE_OPEN_MAIN_DB != 0; paged || v.hook != nil {
+		*methods = address(&v.table(kind{*methods, paged}).here)
+	}
+	return rc
+}
+
+// table returns the methods for a kind of file, and makes them for the first.
+func (v *vfs) table(k kind) *table {
+	if t := v.tables[k]; t != nil {
+		return t
+	}
+	t := &table{v: v, below: *(*sqlite3.Tsqlite3_io_methods)(pointer(k.system))}
+	t.here = t.below
+	if v.hook != nil {
+		t.here.FxWrite = v.function(t.write)
+		t.here.FxSync = v.function(t.sync)
+		t.here.FxTruncate = v.function(t.truncate)
+		t.here.FxClose = v.function(t.close)
+	}
+	if k.paged {
+		t.here.FxRead = v.function(t.readPage)
+		t.here.FxWrite = v.function(t.writePage)
+		// Pages are never mapped into memory: that would go past the check.
+		t.here.FiVersion = min(t.here.FiVersion, 2)
+	}
+	v.tables[k] = t
+	return t
+}
+
+func (t *table) readPage(tls *libc.TLS, file, buf uintptr, n int32, off int64) int32 {
+	rc := call[func(*libc.TLS, uintptr, uintptr, int32, int64) int32](t.below.FxRead)(tls, file, buf, n, off)
+	switch {
+	case !isPage(n):
+	case rc == sqlite3.SQLITE_OK && !whole(memory(buf, n), off):
+		return sqlite3.SQLITE_IOERR_DATA
+	case rc == sqlite3.SQLITE_IOERR_SHORT_READ && off > 0:
+		return sqlite3.SQLITE_IOERR_DATA // SQLite would take what is missing for zeros
+	}
+	return rc
+}
+
+func (t *table) writePage(tls *libc.TLS, file, buf uintptr, n int32, off int64) int32 {
+	if isPage(n) {
+		stamp(memory(buf, n), off) // reserved for this: SQLite itself neither reads nor keeps these bytes
+	}
+	return t.write(tls, file, buf, n, off)
+}
+
+func (t *table) write(tls *libc.TLS, file, buf uintptr, n int32, off int64) int32 {
+	if t.v.hook != nil {
+		op := Op{Do: "write", File: t.v.nameOf(file), Data: memory(buf, n), Off: off}
+		if rc := t.v.ask(op, sqlite3.SQLITE_IOERR_WRITE); rc != sqlite3.SQLITE_OK {
+			return rc
+		}
+	}
+	return call[func(*libc.TLS, uintptr, uintptr, int32, int64) int32](t.below.FxWrite)(tls, file, buf, n, off)
+}
+
+func (t *table) sync(tls *libc.TLS, file uintptr, flags int32) int32 {
+	if rc := t.v.ask(Op{Do: "sync", File: t.v.nameOf(file)}, sqlite3.SQLITE_IOERR_FSYNC); rc != sqlite3.SQLITE_OK {
+		return rc
+	}
+	return call[func(*libc.TLS, uintptr, int32) int32](t.below.FxSync)(tls, file, flags)
+}
+
+func (t *table) truncate(tls *libc.TLS, file uintptr, size int64) int32 {
+	op := Op{Do: "truncate", File: t.v.nameOf(file), Off: size}
+	if rc := t.v.ask(op, sqlite3.SQLITE_IOERR_TRUNCATE); rc != sqlite3.SQLITE_OK {
+		return rc
+	}
+	return call[func(*libc.TLS, uintptr, int64) int32](t.below.FxTruncate)(tls, file, size)
+}
+
+func (t *table) close(tls *libc.TLS, file uintptr) int32 {
+	t.v.mu.Lock()
+	delete(t.v.opened, file)
+	t.v.mu.Unlock()
+	return call[func(*libc.TLS, uintptr) int32](t.below.FxClose)(tls, file)
+}
+
+// remove implements xDelete.
+func (v *vfs) remove(tls *libc.TLS, _, name uintptr, syncDir int32) int32 {
+	if v.hook != nil {
+		op := Op{Do: "remove", File: filepath.Base(libc.GoString(name))}
+		if rc := v.ask(op, sqlite3.SQLITE_IOERR_DELETE); rc != sqlite3.SQLITE_OK {
+			return rc
+		}
+	}
+	return call[func(*libc.TLS, uintptr, uintptr, int32) int32](v.below.FxDelete)(tls, address(&v.here), name, syncDir)
+}
+
+// ask asks the hook, and returns code when it says no.
+func (v *vfs) ask(op Op, code int32) int32 {
+	err := v.hook(op)
+	switch {
+	case err == nil:
+		return sqlite3.SQLITE_OK
+	case errors.Is(err, unix.ENOSPC):
+		return sqlite3.SQLITE_FULL
+	}
+	return code
+}
+
+func (v *vfs) nameOf(file uintptr) string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.opened[file]
+}
+
+// function returns the address by which SQLite calls a Go function: functions are passed about as addresses of Go's
+// function values, as modernc.org/sqlite/vfs does it.
+func (v *vfs) function(f any) uintptr {
+	v.keep = append(v.keep, f)
+	return (*[2]uintptr)(unsafe.Pointer(&f))[1]
+}
+
+// call is the reverse of function.
+func call[F any](at uintptr) F { return *(*F)(unsafe.Pointer(&struct{ uintptr }{at})) }
+
+// address is where something lies that SQLite is told about; the list of registered layers keeps it alive.
+func address[T any](p *T) uintptr {
+	runtime.KeepAlive(p)
+	return uintptr(unsafe.Pointer(p))
+}
+
+// pointer turns an address that SQLite gave into a pointer. It is not Go's memory, or kept alive by the list.
+func pointer(at uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&at)) }
+
+func memory(at uintptr, n int32) []byte { return unsafe.Slice((*byte)(pointer(at)), n) }
