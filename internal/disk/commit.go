@@ -68,7 +68,8 @@ type committer struct {
 	mu      sync.Mutex // guards what follows
 	conn    *sql.Conn
 	st      writeStatements
-	walNext int64 // size of the write-ahead log at which it is cut back
+	walNext int64            // size of the write-ahead log at which it is cut back
+	buckets map[string]int64 // ids found in the transaction under way
 }
 
 type writeStatements struct {
@@ -109,13 +110,13 @@ func (c *committer) queries() map[**sql.Stmt]string {
 		&c.st.bucketID:   `SELECT id FROM buckets WHERE name = ?`,
 		&c.st.keyInfo:    `SELECT info FROM keys WHERE bucket = ? AND key = ? AND version = 0`,
 		&c.st.delKey:     `DELETE FROM keys WHERE bucket = ? AND key = ? AND version = 0`,
-		&c.st.fileByHash: `SELECT id, size, doomed FROM files WHERE hash = ?`,
-		&c.st.insertFile: `INSERT INTO files (hash, size, terms) VALUES (?, ?, ?)`,
+		&c.st.fileByHash: `SELECT id, size, doomed <> 0 FROM files WHERE hash = ?`,
+		&c.st.insertFile: `INSERT INTO files (hash, size, terms) VALUES (?, ?, ?) ON CONFLICT (hash) DO NOTHING`,
 		&c.st.undoomFile: `UPDATE files SET doomed = 0 WHERE id = ?`,
 		&c.st.undoomXorbs: `UPDATE xorbs SET doomed = 0
 			WHERE doomed <> 0 AND id IN (SELECT xorb FROM refs WHERE file = ?)`,
-		&c.st.xorbByHash: `SELECT id, doomed, id IN (SELECT xorb FROM damaged) FROM xorbs WHERE hash = ?`,
-		&c.st.insertXorb: `INSERT INTO xorbs (hash, file, off, len) VALUES (?, ?, ?, ?)`,
+		&c.st.xorbByHash: `SELECT id, doomed <> 0, id IN (SELECT xorb FROM damaged) FROM xorbs WHERE hash = ?`,
+		&c.st.insertXorb: `INSERT INTO xorbs (hash, file, off, len) VALUES (?, ?, ?, ?) ON CONFLICT (hash) DO NOTHING`,
 		&c.st.insertRef:  `INSERT INTO refs (xorb, file) VALUES (?, ?)`,
 		&c.st.putKey: `INSERT INTO keys (bucket, key, version, file, info) VALUES (?, ?, 0, ?, ?)
 			ON CONFLICT (bucket, key, version) DO UPDATE SET file = excluded.file, info = excluded.info`,
@@ -164,6 +165,7 @@ func (c *committer) tx(ctx context.Context, f func(ctx context.Context) error) (
 	if err := c.d.fs.reach("begin"); err != nil {
 		return err
 	}
+	c.buckets = make(map[string]int64)
 	if _, err := c.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return fmt.Errorf("catalog.db: %w", sqlError(err))
 	}

@@ -13,31 +13,33 @@ import (
 // plan is what a request is going to write, found out without writing, so that a request that fails leaves the
 // transaction to the others of its group.
 type plan struct {
+	sess  *session
 	files []*plannedFile
-	xorbs []*plannedXorb // that get a row
 	keys  []plannedKey
 
 	byHash map[xet.Hash]*plannedFile
-	xorb   map[xet.Hash]*plannedXorb
+	xorbs  map[xet.Hash]*plannedXorb // that the rows of staged files refer to
+	stored []*plannedXorb            // those that got a row, or took the place of one
 }
 
+// plannedFile is a file that a row will stand for. One that is staged is first tried to be inserted: it is new more often
+// than not.
 type plannedFile struct {
 	hash   xet.Hash
-	id     int64 // 0 until it is inserted
-	mend   bool  // it is stored, but damaged: what is staged takes its place
+	id     int64 // 0 until it is known
 	size   int64
 	doomed bool
-	rec    xet.Reconstruction // of one to insert
-	terms  []byte
+	staged bool
+	rec    xet.Reconstruction // of a staged one
 }
 
+// plannedXorb is a xorb that a staged file refers to.
 type plannedXorb struct {
-	id     int64 // 0 until it is inserted
-	mend   bool  // it is stored, but damaged: what is staged takes its place
-	doomed bool
-	staged *stagedXorb // nil when it is stored and stays as it is
-	// forgotten says that the session kept no footer of it.
-	forgotten bool
+	id        int64 // 0 until it is known
+	doomed    bool
+	damaged   bool
+	staged    *stagedXorb // nil when it can only be one that is stored
+	forgotten bool        // the session kept no footer of it
 }
 
 type plannedKey struct {
@@ -49,12 +51,12 @@ type plannedKey struct {
 
 // planFor evaluates a request against the catalog as the transaction sees it.
 func (c *committer) planFor(ctx context.Context, r *request) (*plan, error) {
-	p := &plan{byHash: make(map[xet.Hash]*plannedFile), xorb: make(map[xet.Hash]*plannedXorb)}
+	p := &plan{sess: r.sess, byHash: make(map[xet.Hash]*plannedFile), xorbs: make(map[xet.Hash]*plannedXorb)}
 	if err := c.planKeys(ctx, p, r); err != nil {
 		return nil, err
 	}
 	for _, f := range r.sess.files {
-		if err := c.planFile(ctx, p, r.sess, f.Hash); err != nil {
+		if err := c.planFile(ctx, p, f.Hash); err != nil {
 			return nil, err
 		}
 	}
@@ -66,26 +68,20 @@ func (c *committer) planKeys(ctx context.Context, p *plan, r *request) error {
 		bucket int64
 		key    string
 	}
-	buckets := make(map[string]int64, 1)
 	changed := make(map[name]*object.Info) // by the changes before
 	for i, ch := range r.changes {
 		fail := func(err error) error { return &object.ChangeError{Index: i, Err: err} }
-		id, ok := buckets[ch.Bucket]
-		if !ok {
-			err := c.st.bucketID.QueryRowContext(ctx, ch.Bucket).Scan(&id)
-			if errors.Is(err, sql.ErrNoRows) {
-				return fail(object.ErrNoBucket)
-			}
-			if err != nil {
-				return sqlError(err)
-			}
-			buckets[ch.Bucket] = id
+		id, err := c.bucketID(ctx, ch.Bucket)
+		if errors.Is(err, object.ErrNoBucket) {
+			return fail(err)
+		}
+		if err != nil {
+			return err
 		}
 		at := name{id, ch.Key}
 		if !ch.If.IsZero() {
 			cur, ok := changed[at]
 			if !ok {
-				var err error
 				if cur, err = c.current(ctx, keyName{ch.Bucket, id, ch.Key}); err != nil {
 					return err
 				}
@@ -97,7 +93,7 @@ func (c *committer) planKeys(ctx context.Context, p *plan, r *request) error {
 		changed[at] = ch.New
 		k := plannedKey{bucket: id, key: []byte(ch.Key)}
 		if ch.New != nil {
-			if err := c.planFile(ctx, p, r.sess, ch.New.File); err != nil {
+			if err := c.planFile(ctx, p, ch.New.File); err != nil {
 				return fail(err)
 			}
 			if k.file = p.byHash[ch.New.File]; k.file.size != ch.New.Size {
@@ -105,7 +101,6 @@ func (c *committer) planKeys(ctx context.Context, p *plan, r *request) error {
 					Field: "size", Rule: fmt.Sprintf("file %s has %d bytes, not %d", ch.New.File, k.file.size, ch.New.Size),
 				})
 			}
-			var err error
 			info := *ch.New
 			info.Key = ch.Key
 			if k.info, err = encodeInfo(keyName{ch.Bucket, id, ch.Key}, &info); err != nil {
@@ -131,34 +126,44 @@ func (c *committer) current(ctx context.Context, at keyName) (*object.Info, erro
 	return &info, err
 }
 
-// planFile finds the row of a file, or what is needed to insert it. A row that exists wins over what is staged, unless it is
-// known to be damaged: somebody who stores a damaged file again expects it to be whole then.
-func (c *committer) planFile(ctx context.Context, p *plan, s *session, h xet.Hash) error {
+// bucketID finds a bucket; each is asked for once in a transaction.
+func (c *committer) bucketID(ctx context.Context, name string) (id int64, err error) {
+	if id, ok := c.buckets[name]; ok {
+		return id, nil
+	}
+	err = c.st.bucketID.QueryRowContext(ctx, name).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, object.ErrNoBucket
+	}
+	if err != nil {
+		return 0, sqlError(err)
+	}
+	c.buckets[name] = id
+	return id, nil
+}
+
+// planFile sees that a file is stored, or staged with all that it refers to.
+func (c *committer) planFile(ctx context.Context, p *plan, h xet.Hash) error {
 	if p.byHash[h] != nil {
 		return nil
 	}
 	f := &plannedFile{hash: h}
-	rec, staged := s.files[h]
-	var doomed int64
-	err := c.st.fileByHash.QueryRowContext(ctx, h[:]).Scan(&f.id, &f.size, &doomed)
-	if err == nil && staged {
-		err = c.st.fileDamaged.QueryRowContext(ctx, f.id).Scan(&f.mend)
-	}
-	switch {
-	case err == nil && !f.mend:
-		f.doomed = doomed != 0
-	case err != nil && !errors.Is(err, sql.ErrNoRows):
-		return sqlError(err)
-	default:
-		if !staged && !h.IsZero() {
-			return &object.InvalidError{Field: "file", Rule: fmt.Sprintf("file %s is neither stored nor staged", h)}
-		}
-		f.rec, f.rec.Hash, f.size = rec, h, int64(rec.Size)
-		f.terms = encodeTerms(&f.rec)
+	rec, ok := p.sess.files[h]
+	if ok || h.IsZero() { // the empty file needs no staging
+		f.staged, f.rec, f.size = true, rec, int64(rec.Size)
+		f.rec.Hash = h
 		for _, x := range termXorbs(rec.Terms) {
-			if err := c.planXorb(ctx, p, s, x); err != nil {
+			if err := c.planXorb(ctx, p, x); err != nil {
 				return err
 			}
+		}
+	} else {
+		err := c.fileRow(ctx, f)
+		if errors.Is(err, sql.ErrNoRows) {
+			return &object.InvalidError{Field: "file", Rule: fmt.Sprintf("file %s is neither stored nor staged", h)}
+		}
+		if err != nil {
+			return err
 		}
 	}
 	p.byHash[h] = f
@@ -166,40 +171,37 @@ func (c *committer) planFile(ctx context.Context, p *plan, s *session, h xet.Has
 	return nil
 }
 
-func (c *committer) planXorb(ctx context.Context, p *plan, s *session, h xet.Hash) error {
-	if p.xorb[h] != nil {
-		return nil
-	}
-	x := &plannedXorb{}
-	var doomed, damaged int64
-	err := c.st.xorbByHash.QueryRowContext(ctx, h[:]).Scan(&x.id, &doomed, &damaged)
-	switch {
-	case err == nil:
-		x.doomed = doomed != 0
-		if x.mend = damaged != 0; x.mend {
-			if x.staged = s.find(h); x.staged != nil {
-				p.xorbs = append(p.xorbs, x)
-			}
-		}
-	case !errors.Is(err, sql.ErrNoRows):
-		return sqlError(err)
-	default:
-		if x.staged = s.find(h); x.staged == nil {
-			return &object.InvalidError{Field: "file", Rule: fmt.Sprintf("xorb %s is neither stored nor staged", h)}
-		}
-		p.xorbs = append(p.xorbs, x)
-	}
-	p.xorb[h] = x
-	return nil
+// fileRow reads the row of a file; sql.ErrNoRows when there is none.
+func (c *committer) fileRow(ctx context.Context, f *plannedFile) error {
+	return sqlError(c.st.fileByHash.QueryRowContext(ctx, f.hash[:]).Scan(&f.id, &f.size, &f.doomed))
 }
 
-// write makes the plan's rows: xorbs, then files, then keys.
-func (c *committer) write(ctx context.Context, p *plan) error {
-	for _, x := range p.xorbs {
-		if err := c.writeXorb(ctx, x); err != nil {
+// planXorb sees that a xorb is stored or staged.
+func (c *committer) planXorb(ctx context.Context, p *plan, h xet.Hash) error {
+	if p.xorbs[h] != nil {
+		return nil
+	}
+	x := &plannedXorb{staged: p.sess.find(h)}
+	if x.staged == nil {
+		err := c.xorbRow(ctx, x, h)
+		if errors.Is(err, sql.ErrNoRows) {
+			return &object.InvalidError{Field: "file", Rule: fmt.Sprintf("xorb %s is neither stored nor staged", h)}
+		}
+		if err != nil {
 			return err
 		}
 	}
+	p.xorbs[h] = x
+	return nil
+}
+
+// xorbRow reads the row of a xorb; sql.ErrNoRows when there is none.
+func (c *committer) xorbRow(ctx context.Context, x *plannedXorb, h xet.Hash) error {
+	return sqlError(c.st.xorbByHash.QueryRowContext(ctx, h[:]).Scan(&x.id, &x.doomed, &x.damaged))
+}
+
+// write makes the plan's rows.
+func (c *committer) write(ctx context.Context, p *plan) error {
 	for _, f := range p.files {
 		if err := c.writeFile(ctx, p, f); err != nil {
 			return err
@@ -219,12 +221,83 @@ func (c *committer) write(ctx context.Context, p *plan) error {
 	return nil
 }
 
-func (c *committer) writeXorb(ctx context.Context, x *plannedXorb) (err error) {
-	at := x.staged.at
-	if !x.mend {
-		x.id, err = insert(ctx, c.st.insertXorb, x.staged.hash[:], at.file, at.off, at.len)
+// writeFile makes the row of a file, or finds it. A row that exists wins over what is staged, unless it is known to be
+// damaged: somebody who stores a damaged file again expects it to be whole then.
+func (c *committer) writeFile(ctx context.Context, p *plan, f *plannedFile) (err error) {
+	if !f.staged {
+		return c.undoom(ctx, f)
+	}
+	terms := encodeTerms(&f.rec)
+	if f.id, err = insert(ctx, c.st.insertFile, f.hash[:], f.size, terms); err != nil {
 		return err
 	}
+	if f.id == 0 {
+		var damaged bool
+		if err := c.fileRow(ctx, f); err != nil {
+			return err
+		}
+		if err := c.st.fileDamaged.QueryRowContext(ctx, f.id).Scan(&damaged); err != nil {
+			return err
+		}
+		if !damaged {
+			return c.undoom(ctx, f)
+		}
+		f.size, f.doomed = int64(f.rec.Size), true // whatever it refers to now may be doomed
+		if _, err := c.st.moveFile.ExecContext(ctx, f.size, terms, f.id); err != nil {
+			return err
+		}
+		if _, err := c.st.delRefs.ExecContext(ctx, f.id); err != nil {
+			return err
+		}
+	}
+	for _, h := range termXorbs(f.rec.Terms) {
+		x := p.xorbs[h]
+		if err := c.writeXorb(ctx, p, x); err != nil {
+			return err
+		}
+		f.doomed = f.doomed || x.doomed
+		if _, err := c.st.insertRef.ExecContext(ctx, x.id, f.id); err != nil {
+			return err
+		}
+	}
+	return c.undoom(ctx, f)
+}
+
+// undoom takes back that a file and its xorbs may go.
+func (c *committer) undoom(ctx context.Context, f *plannedFile) error {
+	if !f.doomed {
+		return nil
+	}
+	if _, err := c.st.undoomFile.ExecContext(ctx, f.id); err != nil {
+		return err
+	}
+	_, err := c.st.undoomXorbs.ExecContext(ctx, f.id)
+	return err
+}
+
+// writeXorb makes the row of a xorb, or finds it. A row that exists wins, but a staged xorb takes the place of a damaged one.
+func (c *committer) writeXorb(ctx context.Context, p *plan, x *plannedXorb) (err error) {
+	if x.id != 0 {
+		return nil // it was there already, or an other file of the plan has brought it
+	}
+	at := x.staged.at
+	if x.id, err = insert(ctx, c.st.insertXorb, x.staged.hash[:], at.file, at.off, at.len); err != nil {
+		return err
+	}
+	if x.id == 0 {
+		if err := c.xorbRow(ctx, x, x.staged.hash); err != nil || !x.damaged {
+			return err
+		}
+		if err := c.replaceXorb(ctx, x); err != nil {
+			return err
+		}
+	}
+	p.stored = append(p.stored, x)
+	return nil
+}
+
+// replaceXorb gives a damaged xorb the place of a staged one.
+func (c *committer) replaceXorb(ctx context.Context, x *plannedXorb) error {
 	var epoch, told int64
 	if err := c.st.epoch.QueryRowContext(ctx, c.d.proc.id).Scan(&epoch, &told); err != nil {
 		return err
@@ -232,48 +305,20 @@ func (c *committer) writeXorb(ctx context.Context, x *plannedXorb) (err error) {
 	if _, err := c.st.trash.ExecContext(ctx, epoch+1, x.id); err != nil {
 		return err
 	}
-	if _, err := c.st.moveXorb.ExecContext(ctx, at.file, at.off, at.len, x.id); err != nil {
+	if _, err := c.st.moveXorb.ExecContext(ctx, x.staged.at.file, x.staged.at.off, x.staged.at.len, x.id); err != nil {
 		return err
 	}
-	_, err = c.st.mended.ExecContext(ctx, x.id)
+	_, err := c.st.mended.ExecContext(ctx, x.id)
 	return err
 }
 
-func (c *committer) writeFile(ctx context.Context, p *plan, f *plannedFile) (err error) {
-	undoom := f.doomed || f.mend
-	if f.id == 0 || f.mend {
-		if f.mend {
-			_, err = c.st.moveFile.ExecContext(ctx, f.size, f.terms, f.id)
-			if err == nil {
-				_, err = c.st.delRefs.ExecContext(ctx, f.id)
-			}
-		} else {
-			f.id, err = insert(ctx, c.st.insertFile, f.hash[:], f.size, f.terms)
-		}
-		if err != nil {
-			return err
-		}
-		for _, h := range termXorbs(f.rec.Terms) {
-			x := p.xorb[h]
-			undoom = undoom || x.doomed
-			if _, err := c.st.insertRef.ExecContext(ctx, x.id, f.id); err != nil {
-				return err
-			}
-		}
-	}
-	if !undoom {
-		return nil
-	}
-	if _, err := c.st.undoomFile.ExecContext(ctx, f.id); err != nil {
-		return err
-	}
-	_, err = c.st.undoomXorbs.ExecContext(ctx, f.id)
-	return err
-}
-
+// insert returns the id of the new row; 0 when the statement found one in its way and left it.
 func insert(ctx context.Context, st *sql.Stmt, args ...any) (int64, error) {
 	res, err := st.ExecContext(ctx, args...)
 	if err != nil {
+		return 0, err
+	}
+	if n, err := res.RowsAffected(); n == 0 || err != nil {
 		return 0, err
 	}
 	return res.LastInsertId()
@@ -281,7 +326,7 @@ func insert(ctx context.Context, st *sql.Stmt, args ...any) (int64, error) {
 
 // landed tells session, caches and index what a commit has stored, so that the next one finds it.
 func (d *Driver) landed(p *plan) {
-	for _, x := range p.xorbs {
+	for _, x := range p.stored {
 		x.staged.row = true
 		d.damaged.Delete(x.staged.hash)
 		d.xorbs.drop(x.staged.hash)
@@ -296,7 +341,7 @@ func (d *Driver) landed(p *plan) {
 // remember indexes the xorbs that their session had forgotten: their footers are read for that, after the answer. It returns
 // the last row of the plan's xorbs.
 func (d *Driver) remember(p *plan) (last int64) {
-	for _, x := range p.xorbs {
+	for _, x := range p.stored {
 		last = max(last, x.id)
 		if x.forgotten {
 			if info, err := d.readFooter(x.staged.hash, x.staged.at); err == nil {

@@ -2,6 +2,7 @@ package object
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,8 +11,10 @@ import (
 )
 
 func (s *Store) put(ctx context.Context, bucket, key string, r io.Reader, opts PutOptions) (Info, error) {
-	if err := s.mayPut(ctx, bucket, key, opts.If); err != nil {
-		return Info{}, err
+	if !opts.small() {
+		if err := s.mayPut(ctx, bucket, key, opts.If); err != nil {
+			return Info{}, err
+		}
 	}
 	sess, err := s.driver.Begin(ctx)
 	if err != nil {
@@ -20,6 +23,9 @@ func (s *Store) put(ctx context.Context, bucket, key string, r io.Reader, opts P
 	info, err := s.putIn(ctx, sess, r, Info{Bucket: bucket, Key: key, Attrs: opts.Attrs}, opts)
 	return info, closeAfter(sess, err)
 }
+
+// small says that the body is announced to be small. It is read before anything is asked: the commit decides.
+func (o *PutOptions) small() bool { return o.Size > 0 && o.Size <= batchData }
 
 // mayPut spares the client an upload that could not be committed: the bucket must exist and the condition hold now, too.
 func (s *Store) mayPut(ctx context.Context, bucket, key string, cond Condition) error {
@@ -44,10 +50,14 @@ func (s *Store) mayPut(ctx context.Context, bucket, key string, cond Condition) 
 // putIn ingests r and commits it under the name that info bears.
 func (s *Store) putIn(ctx context.Context, sess Session, r io.Reader, info Info, opts PutOptions) (Info, error) {
 	got, err := ingest(ctx, sess, r, opts.WantSHA256 || opts.SHA256 != nil)
-	if err != nil {
-		return Info{}, err
+	if err == nil {
+		err = opts.verify(got)
 	}
-	if err := opts.verify(got); err != nil {
+	if err != nil && opts.small() {
+		// What is wrong with the name comes before what is wrong with the body.
+		err = cmp.Or(s.mayPut(ctx, info.Bucket, info.Key, opts.If), err)
+	}
+	if err != nil {
 		return Info{}, err
 	}
 	info.Size = int64(got.file.Size)
