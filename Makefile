@@ -10,8 +10,9 @@ endif
 
 GOBUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X hugbucket/internal/daemon.version=$(VERSION)"
 
-FUZZTIME = 30s
-BENCH    = .
+FUZZTIME   = 30s
+BENCH      = .
+SOAK_KILLS = 1000
 
 # Of `make run`: where it keeps its files, and what a new configuration gets instead of the defaults.
 VAR     = var
@@ -21,7 +22,7 @@ S3_PORT =
 # A configuration that is there keeps its host, unless somebody asks for another: then init says so.
 RUN_HOST = $(or $(HOST),$(if $(shell test -e '$(VAR)/config.json' && echo there),,127.0.0.1))
 
-.PHONY: build cross run test test-clients check race fuzz lint fmt bench clean
+.PHONY: build cross run test test-clients check race fuzz lint fmt bench soak clean
 
 build:
 	@mkdir -p bin
@@ -80,6 +81,10 @@ fmt:
 
 bench:
 	go test -run='^$$' -bench='$(BENCH)' -benchmem ./...
+
+# Kills processes that write to one store, and counts what is lost of what they had acknowledged.
+soak:
+	DISK_SOAK_KILLS=$(SOAK_KILLS) go test -count=1 -timeout=2h -v -run='^TestSoak$$' ./internal/disk
 
 clean:
 	rm -rf bin dist

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
+	"strings"
 	"time"
 
 	"hugbucket/internal/object"
@@ -21,6 +23,7 @@ type readPool struct {
 	open    *sql.Stmt
 	list    *sql.Stmt
 	file    *sql.Stmt
+	whole   *sql.Stmt
 	byHash  *sql.Stmt
 	byID    *sql.Stmt
 	epoch   *sql.Stmt
@@ -42,7 +45,9 @@ func openReadPool(ctx context.Context, catalog database) (*readPool, error) {
 			LEFT JOIN files f ON f.id = k.file WHERE b.name = ?`,
 		&p.list: `SELECT key, info FROM keys WHERE bucket = ? AND key >= ? AND (key < ? OR ?) AND version = 0
 			ORDER BY key LIMIT ?`,
-		&p.file:   `SELECT terms FROM files WHERE hash = ?`,
+		&p.file: `SELECT terms FROM files WHERE hash = ?`,
+		&p.whole: `SELECT hash FROM files f WHERE hash IN (?` + strings.Repeat(", ?", wholeAtOnce-1) + `) AND doomed = 0
+			AND NOT EXISTS (SELECT 1 FROM damaged d JOIN refs r ON r.xorb = d.xorb WHERE r.file = f.id)`,
 		&p.byHash: `SELECT id, file, off, len FROM xorbs WHERE hash = ?`,
 		&p.byID: `SELECT hash, file, off, len FROM xorbs WHERE id = ? AND doomed = 0
 			AND id NOT IN (SELECT xorb FROM damaged)`,
@@ -294,4 +299,37 @@ func (d *Driver) reconstruction(ctx context.Context, hash xet.Hash) (xet.Reconst
 		return xet.Reconstruction{}, sqlError(err)
 	}
 	return decodeTerms(hash, terms)
+}
+
+// wholeAtOnce is how many files one statement asks for.
+const wholeAtOnce = 16
+
+// wholeFiles returns which files are stored, stay stored for those who have a pin, and are not known to be damaged.
+func (d *Driver) wholeFiles(ctx context.Context, files []xet.Hash) (map[xet.Hash]bool, error) {
+	whole := make(map[xet.Hash]bool)
+	for some := range slices.Chunk(files, wholeAtOnce) {
+		args := make([]any, wholeAtOnce)
+		for i := range args {
+			args[i] = some[min(i, len(some)-1)][:]
+		}
+		rows, err := d.reads.whole.QueryContext(brief(ctx), args...)
+		if err != nil {
+			return nil, sqlError(err)
+		}
+		found, err := scanAll(rows, func(rows *sql.Rows) (column []byte, err error) {
+			err = rows.Scan(&column)
+			return column, err
+		})
+		if err != nil {
+			return nil, err
+		}
+		for _, column := range found {
+			h, err := hashOf(column)
+			if err != nil {
+				return nil, err
+			}
+			whole[h] = true
+		}
+	}
+	return whole, nil
 }

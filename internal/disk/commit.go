@@ -5,12 +5,14 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"sync"
 
 	"hugbucket/internal/object"
+	"hugbucket/internal/xet"
 )
 
 const (
@@ -41,7 +43,7 @@ type request struct {
 func (r *request) bytes() int {
 	n := 0
 	for _, x := range r.sess.staged {
-		if !x.own && x.at.file == "" {
+		if x.forPack() {
 			n += len(x.body)
 		}
 	}
@@ -53,17 +55,19 @@ func (r *request) adds() bool {
 	return slices.ContainsFunc(r.changes, func(ch object.Change) bool { return ch.New != nil })
 }
 
-// committer makes all transactions that write the catalog. Commits that come at the same time share one sync of a pack
-// and one transaction.
+// committer makes all transactions that write the catalog. Commits that come at the same time share one sync of a pack and
+// one transaction. While the transaction of one group is made, the bytes of the next are appended and synced.
 type committer struct {
-	d       *Driver
-	db      *sql.DB
-	walPath string
-	lock    *lockFile // between processes
-	queue   chan *request
-	stopped chan struct{}
-	held    *request // received, but too late or too much for the group that was being made
-	packs   packs    // for run alone
+	d        *Driver
+	db       *sql.DB
+	walPath  string
+	lock     *lockFile     // between processes
+	bodies   chan *request // that bring bytes for a pack
+	plain    chan *request // that bring none
+	appended chan *group   // whose bytes are durable; closed when no more come
+	stopped  chan struct{} // closed when nobody answers requests any more
+	packs    packs
+	sealing  []string // packs to be marked sealed in the next transaction
 
 	mu      sync.Mutex // guards what follows
 	conn    *sql.Conn
@@ -87,7 +91,8 @@ type writeStatements struct {
 func newCommitter(ctx context.Context, d *Driver, db *sql.DB, lock *lockFile) (*committer, error) {
 	c := &committer{
 		d: d, db: db, lock: lock, walPath: filepath.Join(d.dir, "catalog.db-wal"),
-		queue: make(chan *request), stopped: make(chan struct{}), walNext: walLimit,
+		bodies: make(chan *request), plain: make(chan *request), appended: make(chan *group), stopped: make(chan struct{}),
+		walNext: walLimit,
 	}
 	c.packs.d = d
 	var err error
@@ -214,7 +219,7 @@ func (c *committer) truncate(ctx context.Context) {
 
 // sealPacks marks the packs that were sealed since.
 func (c *committer) sealPacks(ctx context.Context) error {
-	for _, name := range c.packs.sealing {
+	for _, name := range c.sealing {
 		if _, err := c.st.sealPack.ExecContext(ctx, name); err != nil {
 			return err
 		}
@@ -228,8 +233,12 @@ func (c *committer) submit(ctx context.Context, r *request) error {
 		return err
 	}
 	r.done = make(chan struct{})
+	queue := c.plain
+	if r.bytes() > 0 {
+		queue = c.bodies
+	}
 	select {
-	case c.queue <- r:
+	case queue <- r:
 	case <-c.stopped:
 		return errStopped
 	case <-ctx.Done():
@@ -239,61 +248,80 @@ func (c *committer) submit(ctx context.Context, r *request) error {
 	return r.err
 }
 
-// run commits what is submitted until ctx ends.
+// group is what is committed together.
+type group struct {
+	requests []*request
+	pack     string   // that it was appended to; empty when it brought no bytes
+	size     int64    // of the pack then
+	sealed   []string // packs that were ended before
+}
+
+// appendBodies makes groups of what is submitted and brings bytes, and makes the bytes durable, until ctx ends.
+func (c *committer) appendBodies(ctx context.Context) {
+	defer close(c.appended)
+	var held *request // that was too much for the group before
+	for {
+		g := &group{}
+		if held != nil {
+			g.requests = append(g.requests, held)
+		} else {
+			select {
+			case r := <-c.bodies:
+				g.requests = append(g.requests, r)
+			case <-ctx.Done():
+				return
+			}
+		}
+		held = c.fill(g, c.bodies, groupBytes-g.requests[0].bytes())
+		c.appendBytes(ctx, g)
+		c.appended <- g
+	}
+}
+
+// fill adds requests that are waiting, as long as they bring no more bytes than there is room for. It returns one that brings
+// more.
+func (c *committer) fill(g *group, queue <-chan *request, room int) (held *request) {
+	for len(g.requests) < groupRequests {
+		select {
+		case r := <-queue:
+			n := r.bytes()
+			if n > max(room, 0) {
+				return r
+			}
+			room -= n
+			g.requests = append(g.requests, r)
+		default:
+			return nil
+		}
+	}
+	return nil
+}
+
+// run commits groups, and what brings no bytes, until no more come.
 func (c *committer) run(ctx context.Context) {
 	defer close(c.stopped)
 	for {
-		group := c.first(ctx)
-		if group == nil {
-			return
-		}
-		group = c.more(group, groupBytes-group[0].bytes())
-		c.commit(ctx, group)
-	}
-}
-
-// first waits for a request; nil when ctx ends.
-func (c *committer) first(ctx context.Context) []*request {
-	if r := c.held; r != nil {
-		c.held = nil
-		return []*request{r}
-	}
-	select {
-	case r := <-c.queue:
-		return []*request{r}
-	case <-ctx.Done():
-		return nil
-	}
-}
-
-// more adds requests that are waiting, as long as they bring no more bytes than there is room for. One that brings more
-// is held for the next group.
-func (c *committer) more(group []*request, room int) []*request {
-	for c.held == nil && len(group) < groupRequests {
+		var g *group
+		var more bool
 		select {
-		case r := <-c.queue:
-			n := r.bytes()
-			if n > max(room, 0) {
-				c.held = r
-				return group
+		case g, more = <-c.appended:
+			if !more {
+				return
 			}
-			room -= n
-			group = append(group, r)
-		default:
-			return group
+		case r := <-c.plain:
+			g = &group{requests: []*request{r}}
 		}
+		c.fill(g, c.plain, 0) // brings no bytes, so nothing is held
+		c.commit(ctx, g)
 	}
-	return group
 }
 
-// commit makes a group durable: bytes, then one transaction of rows and keys. It answers all of the group, and those who
-// joined late.
-func (c *committer) commit(ctx context.Context, group []*request) {
-	c.appendBytes(group)
-	group = c.more(group, 0) // who joins now must bring no bytes
+// commit makes one transaction of a group's rows and keys, and answers all of it.
+func (c *committer) commit(ctx context.Context, g *group) {
+	c.sealing = append(c.sealing, g.sealed...)
 	noRoom := c.d.room(0)
 	err := c.tx(brief(ctx), func(ctx context.Context) error {
-		for _, r := range group {
+		for _, r := range g.requests {
 			if r.err == nil && noRoom != nil && r.adds() {
 				r.err = noRoom // rows take room, too; what is kept free is for deletions
 			}
@@ -307,8 +335,8 @@ func (c *committer) commit(ctx context.Context, group []*request) {
 				return err
 			}
 		}
-		if cur := c.packs.cur; cur != nil {
-			if _, err := c.st.putPack.ExecContext(ctx, cur.name, c.d.proc.id, cur.size); err != nil {
+		if g.pack != "" {
+			if _, err := c.st.putPack.ExecContext(ctx, g.pack, c.d.proc.id, g.size); err != nil {
 				return err
 			}
 		}
@@ -318,11 +346,18 @@ func (c *committer) commit(ctx context.Context, group []*request) {
 		return c.tellEpoch(ctx)
 	})
 	if err == nil {
-		c.packs.sealing = c.packs.sealing[:0]
+		c.sealing = c.sealing[:0]
 	} else {
-		err = c.packs.fail(err)
+		c.packs.doubt.Store(true)
+		c.d.litter.Store(true)
+		err = ioError(err)
 	}
-	for _, r := range group {
+	c.answer(g, err)
+}
+
+// answer tells each request of a group what came of it.
+func (c *committer) answer(g *group, err error) {
+	for _, r := range g.requests {
 		if r.err == nil {
 			r.err = err
 		}
@@ -332,7 +367,7 @@ func (c *committer) commit(ctx context.Context, group []*request) {
 		close(r.done)
 	}
 	var last int64
-	for _, r := range group {
+	for _, r := range g.requests {
 		if r.err == nil {
 			last = max(last, c.d.remember(r.plan))
 		}
@@ -342,32 +377,55 @@ func (c *committer) commit(ctx context.Context, group []*request) {
 
 // appendBytes puts the small xorbs of a group into the pack, with one write and one sync. An error is that of the requests
 // that brought some.
-func (c *committer) appendBytes(group []*request) {
+func (c *committer) appendBytes(ctx context.Context, g *group) {
+	c.spare(ctx, g)
 	var body []byte
 	var xorbs []*stagedXorb
-	for _, r := range group {
+	at := make(map[xet.Hash]place)
+	for _, r := range g.requests {
 		for _, x := range r.sess.staged {
-			if x.own || x.at.file != "" {
+			if !x.forPack() {
 				continue
 			}
-			x.at = place{off: int64(len(body)), len: int64(len(x.body))}
-			body = append(body, x.body...)
+			if twin, ok := at[x.hash]; ok {
+				x.at = twin
+			} else {
+				x.at = place{off: int64(len(body)), len: int64(len(x.body))}
+				at[x.hash] = x.at
+				body = append(body, x.body...)
+			}
 			xorbs = append(xorbs, x)
 		}
 	}
-	if len(xorbs) == 0 {
+	if len(body) == 0 {
 		return
 	}
-	name, off, err := c.packs.append(body)
+	off, err := c.packs.append(g, body)
 	for _, x := range xorbs {
-		x.at.file = name // empty on an error: it lies nowhere
+		x.at.file = g.pack // empty on an error: it lies nowhere
 		x.at.off += off
 	}
 	if err != nil {
-		for _, r := range group {
+		for _, r := range g.requests {
 			if r.bytes() > 0 {
 				r.err = err
 			}
 		}
+	}
+}
+
+// spare keeps out of the pack what only files need that are stored already: somebody else may have stored the same content
+// just now, and the index does not know its chunks yet. The sessions' pins keep those files.
+func (c *committer) spare(ctx context.Context, g *group) {
+	var files []xet.Hash
+	for _, r := range g.requests {
+		files = slices.AppendSeq(files, maps.Keys(r.sess.files))
+	}
+	whole, err := c.d.wholeFiles(ctx, files)
+	if err != nil {
+		whole = nil // it only saves space
+	}
+	for _, r := range g.requests {
+		r.sess.spare(whole)
 	}
 }

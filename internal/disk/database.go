@@ -24,6 +24,10 @@ import (
 // busyTimeout in ms. Transactions that write take turns by a lock file; this is for checkpoints and for other programs.
 const busyTimeout = "10000"
 
+// checkpointPages of 4 KiB in a log are carried over into the database at once. A page that many commits have changed is
+// written and synced once then.
+const checkpointPages = "4096"
+
 // sums is the name of the layer under SQLite that checks each page.
 const sums = "sumvfs"
 
@@ -90,6 +94,7 @@ func (b database) dsn(cacheKiB int) string {
 	q.Add("_pragma", "busy_timeout("+busyTimeout+")")
 	q.Add("_pragma", "journal_mode(WAL)")
 	q.Add("_pragma", "synchronous("+b.synchronous+")")
+	q.Add("_pragma", "wal_autocheckpoint("+checkpointPages+")")
 	q.Add("_pragma", "journal_size_limit("+strconv.Itoa(walLimit)+")")
 	q.Add("_pragma", "cache_size(-"+strconv.Itoa(cacheKiB)+")")
 	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: b.path}).EscapedPath(), RawQuery: q.Encode()}).String()
@@ -139,11 +144,16 @@ func prepareDB(ctx context.Context, db *sql.DB, name, schema string) error {
 }
 
 // collect returns what scan makes of each row of an answer.
-func collect[T any](ctx context.Context, db *sql.DB, scan func(*sql.Rows) (T, error), query string, args ...any) (out []T, err error) {
+func collect[T any](ctx context.Context, db *sql.DB, scan func(*sql.Rows) (T, error), query string, args ...any) ([]T, error) {
 	rows, err := db.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, sqlError(err)
 	}
+	return scanAll(rows, scan)
+}
+
+// scanAll is collect for an answer that has begun.
+func scanAll[T any](rows *sql.Rows, scan func(*sql.Rows) (T, error)) (out []T, err error) {
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		v, err := scan(rows)

@@ -144,6 +144,7 @@ func open(ctx context.Context, dir string, opts Options) (_ *Driver, err error) 
 	d.index.enter(ctx)
 	bg, stop := context.WithCancel(context.WithoutCancel(ctx))
 	d.stop = stop
+	d.bg.Go(func() { d.commit.appendBodies(bg) })
 	d.bg.Go(func() { d.commit.run(bg) })
 	d.bg.Go(func() { d.housekeep(bg) })
 	d.bg.Go(func() { d.index.maintain(bg) })

@@ -36,7 +36,12 @@ func openTemp(t *testing.T) object.Driver {
 // openTest opens a store that is closed when the test ends, opened again and checked.
 func openTest(t *testing.T, dir string) *Driver {
 	t.Helper()
-	d, err := Open(t.Context(), dir, Options{})
+	return openWith(t, dir, Options{})
+}
+
+func openWith(t *testing.T, dir string, opts Options) *Driver {
+	t.Helper()
+	d, err := Open(t.Context(), dir, opts)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package disk
 
 import (
 	"fmt"
+	"sync/atomic"
 )
 
 // packSize is the size at which a pack is sealed.
@@ -14,46 +15,52 @@ type pack struct {
 	size int64
 }
 
-// packs appends to packs, for the committer alone.
+// packs appends to packs, for appendBodies alone.
 type packs struct {
-	d       *Driver
-	cur     *pack
-	sealing []string // packs to be marked sealed in the next transaction
+	d      *Driver
+	cur    *pack
+	sealed []string    // packs that were ended and not handed on
+	doubt  atomic.Bool // a commit has failed: what is in the pack nobody can know
 }
 
-// append writes bodies back to back and makes them durable. It returns the pack's name and where they begin.
-func (p *packs) append(body []byte) (name string, off int64, err error) {
+// append writes a group's bytes into the pack and makes them durable. It tells the group where they went, and returns where
+// they begin. A pack that there is doubt about, or that is full, is ended first; no commit after this group's puts anything
+// into it, so the group may have it marked.
+func (p *packs) append(g *group, body []byte) (off int64, err error) {
+	defer func() { g.sealed, p.sealed = p.sealed, nil }()
 	if err := p.d.room(int64(len(body))); err != nil {
-		return "", 0, err
+		return 0, err
 	}
-	if p.cur != nil && p.cur.size > 0 && p.cur.size+int64(len(body)) > p.d.pack {
+	full := p.cur != nil && p.cur.size > 0 && p.cur.size+int64(len(body)) > p.d.pack
+	if p.doubt.Swap(false) || full {
 		if err := p.seal(); err != nil {
-			return "", 0, err
+			return 0, err
 		}
 	}
 	if p.cur == nil {
 		name := p.d.proc.name("packs/")
 		f, err := p.d.fs.create(name)
 		if err != nil {
-			return "", 0, ioError(err)
+			return 0, ioError(err)
 		}
 		p.cur = &pack{name: name, f: f}
 		if err := p.d.fs.syncDir("packs"); err != nil {
-			return "", 0, p.fail(err)
+			return 0, p.fail(err)
 		}
 	}
 	off = p.cur.size
 	if _, err := p.cur.f.WriteAt(body, off); err != nil {
-		return "", 0, p.fail(err)
+		return 0, p.fail(err)
 	}
 	if err := p.cur.f.sync(); err != nil {
-		return "", 0, p.fail(err)
+		return 0, p.fail(err)
 	}
 	p.cur.size += int64(len(body))
-	return p.cur.name, off, nil
+	g.pack, g.size = p.cur.name, p.cur.size
+	return off, nil
 }
 
-// fail seals the pack after a failed write, sync or commit: what of it has lasted nobody can know.
+// fail seals the pack after a failed write or sync: what of it has lasted nobody can know.
 func (p *packs) fail(err error) error {
 	p.d.litter.Store(true)
 	if serr := p.seal(); serr != nil {
@@ -69,7 +76,7 @@ func (p *packs) seal() error {
 	}
 	cur := p.cur
 	p.cur = nil
-	p.sealing = append(p.sealing, cur.name)
+	p.sealed = append(p.sealed, cur.name)
 	if err := cur.f.Close(); err != nil {
 		return ioError(fmt.Errorf("close pack: %w", err))
 	}

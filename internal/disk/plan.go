@@ -239,7 +239,7 @@ func (c *committer) writeFile(ctx context.Context, p *plan, f *plannedFile) (err
 		if err := c.st.fileDamaged.QueryRowContext(ctx, f.id).Scan(&damaged); err != nil {
 			return err
 		}
-		if !damaged {
+		if !damaged || p.sess.whole[f.hash] { // what comes instead of a whole file was not appended
 			return c.undoom(ctx, f)
 		}
 		f.size, f.doomed = int64(f.rec.Size), true // whatever it refers to now may be doomed
@@ -281,6 +281,9 @@ func (c *committer) writeXorb(ctx context.Context, p *plan, x *plannedXorb) (err
 		return nil // it was there already, or an other file of the plan has brought it
 	}
 	at := x.staged.at
+	if at.file == "" {
+		return fmt.Errorf("xorb %s lies nowhere", x.staged.hash) // a row must never name bytes that are not there
+	}
 	if x.id, err = insert(ctx, c.st.insertXorb, x.staged.hash[:], at.file, at.off, at.len); err != nil {
 		return err
 	}

@@ -28,6 +28,7 @@ type session struct {
 	bodies int64               // bytes of those that are kept in memory
 	places map[uint64]staged64 // chunks of the last remembered staged xorbs, by the first 64 bits of their hashes
 	files  map[xet.Hash]xet.Reconstruction
+	whole  map[xet.Hash]bool // files that were stored, and not damaged, when the last commit began
 
 	rows map[int64]*xorbRef // rows that this session has read lately; nil is one that must not be referred to
 	last *xorbRef           // where the chunk before was found,
@@ -56,6 +57,7 @@ type stagedXorb struct {
 	done <-chan error  // of making the own file durable; nil when waited for
 	err  error         // that came of it
 	row  bool          // a commit gave it a row
+	idle bool          // all files that need it are stored already
 }
 
 var _ object.Session = (*session)(nil)
@@ -274,6 +276,26 @@ func (s *session) commit(ctx context.Context, changes []object.Change) error {
 	return s.d.commit.submit(ctx, &request{sess: s, changes: changes})
 }
 
+// spare takes note of which files are stored already, and of what is not needed therefore.
+func (s *session) spare(whole map[xet.Hash]bool) {
+	s.whole = whole
+	needed := make(map[xet.Hash]bool)
+	for h, f := range s.files {
+		if whole[h] {
+			continue
+		}
+		for _, t := range f.Terms {
+			needed[t.Xorb] = true
+		}
+	}
+	for _, x := range s.staged {
+		x.idle = !needed[x.hash]
+	}
+}
+
+// forPack says whether the xorb has to be appended to a pack before a row can name it.
+func (x *stagedXorb) forPack() bool { return !x.own && !x.idle && x.at.file == "" }
+
 // wait waits until the xorb's own file is durable.
 func (x *stagedXorb) wait() error {
 	if x.done != nil {
@@ -309,7 +331,7 @@ func (s *session) Close() error {
 	}
 	s.err = errClosed
 	s.pin.release()
-	s.staged, s.byHash, s.places, s.files, s.rows, s.last = nil, nil, nil, nil, nil, nil
+	s.staged, s.byHash, s.places, s.files, s.whole, s.rows, s.last = nil, nil, nil, nil, nil, nil, nil
 	return errors.Join(errs...)
 }
 

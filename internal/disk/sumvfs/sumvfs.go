@@ -15,7 +15,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"path/filepath"
-	"runtime"
 	"sync"
 	"unsafe"
 
@@ -66,9 +65,8 @@ type Op struct {
 // vfs is one registered layer.
 type vfs struct {
 	hook  func(Op) error
-	below sqlite3.Tsqlite3_vfs // the system's
-	here  sqlite3.Tsqlite3_vfs
-	name  []byte
+	below sqlite3.Tsqlite3_vfs  // the system's
+	here  *sqlite3.Tsqlite3_vfs // outside Go's memory, like all that SQLite is told the address of
 
 	mu     sync.Mutex
 	tables map[kind]*table
@@ -85,8 +83,8 @@ type kind struct {
 // table holds the methods of one kind of file.
 type table struct {
 	v     *vfs
-	below sqlite3.Tsqlite3_io_methods // the system's
-	here  sqlite3.Tsqlite3_io_methods
+	below sqlite3.Tsqlite3_io_methods  // the system's
+	here  *sqlite3.Tsqlite3_io_methods // outside Go's memory
 }
 
 // registered keeps what SQLite points at.
@@ -104,17 +102,23 @@ func Register(name string, hook func(Op) error) error {
 	if system == 0 {
 		return errors.New("SQLite has no file system")
 	}
-	v := &vfs{hook: hook, name: append([]byte(name), 0), tables: make(map[kind]*table), opened: make(map[uintptr]string)}
+	cname, err := libc.CString(name)
+	if err != nil {
+		return err
+	}
+	v := &vfs{hook: hook, tables: make(map[kind]*table), opened: make(map[uintptr]string)}
 	v.below = *(*sqlite3.Tsqlite3_vfs)(pointer(system))
-	v.here = v.below
+	if v.here, err = outside(tls, v.below); err != nil {
+		return err
+	}
 	v.here.FpNext = 0
-	v.here.FzName = address(&v.name[0])
+	v.here.FzName = cname
 	v.here.FxOpen = v.function(v.open)
 	v.here.FxDelete = v.function(v.remove)
 	registered.mu.Lock()
 	defer registered.mu.Unlock()
 	registered.list = append(registered.list, v)
-	if rc := sqlite3.Xsqlite3_vfs_register(tls, address(&v.here), 0); rc != sqlite3.SQLITE_OK {
+	if rc := sqlite3.Xsqlite3_vfs_register(tls, address(v.here), 0); rc != sqlite3.SQLITE_OK {
 		return fmt.Errorf("register %s with SQLite: code %d", name, rc)
 	}
 	return nil
@@ -169,7 +173,7 @@ func (v *vfs) open(tls *libc.TLS, _, name, file uintptr, flags int32, out uintpt
 		}
 	}
 	rc := call[func(*libc.TLS, uintptr, uintptr, uintptr, int32, uintptr) int32](v.below.FxOpen)(
-		tls, address(&v.here), name, file, flags, out)
+		tls, address(v.here), name, file, flags, out)
 	if rc != sqlite3.SQLITE_OK {
 		return rc
 	}
@@ -180,18 +184,24 @@ func (v *vfs) open(tls *libc.TLS, _, name, file uintptr, flags int32, out uintpt
 		v.opened[file] = base
 	}
 	if paged := flags&sqlite3.SQLITE_OPEN_MAIN_DB != 0; paged || v.hook != nil {
-		*methods = address(&v.table(kind{*methods, paged}).here)
+		t, err := v.table(tls, kind{*methods, paged})
+		if err != nil {
+			return sqlite3.SQLITE_NOMEM
+		}
+		*methods = address(t.here)
 	}
 	return rc
 }
 
 // table returns the methods for a kind of file, and makes them for the first.
-func (v *vfs) table(k kind) *table {
+func (v *vfs) table(tls *libc.TLS, k kind) (_ *table, err error) {
 	if t := v.tables[k]; t != nil {
-		return t
+		return t, nil
 	}
 	t := &table{v: v, below: *(*sqlite3.Tsqlite3_io_methods)(pointer(k.system))}
-	t.here = t.below
+	if t.here, err = outside(tls, t.below); err != nil {
+		return nil, err
+	}
 	if v.hook != nil {
 		t.here.FxWrite = v.function(t.write)
 		t.here.FxSync = v.function(t.sync)
@@ -205,7 +215,7 @@ func (v *vfs) table(k kind) *table {
 		t.here.FiVersion = min(t.here.FiVersion, 2)
 	}
 	v.tables[k] = t
-	return t
+	return t, nil
 }
 
 func (t *table) readPage(tls *libc.TLS, file, buf uintptr, n int32, off int64) int32 {
@@ -267,7 +277,7 @@ func (v *vfs) remove(tls *libc.TLS, _, name uintptr, syncDir int32) int32 {
 			return rc
 		}
 	}
-	return call[func(*libc.TLS, uintptr, uintptr, int32) int32](v.below.FxDelete)(tls, address(&v.here), name, syncDir)
+	return call[func(*libc.TLS, uintptr, uintptr, int32) int32](v.below.FxDelete)(tls, address(v.here), name, syncDir)
 }
 
 // ask asks the hook, and returns code when it says no.
@@ -298,13 +308,20 @@ func (v *vfs) function(f any) uintptr {
 // call is the reverse of function.
 func call[F any](at uintptr) F { return *(*F)(unsafe.Pointer(&struct{ uintptr }{at})) }
 
-// address is where something lies that SQLite is told about; the list of registered layers keeps it alive.
-func address[T any](p *T) uintptr {
-	runtime.KeepAlive(p)
-	return uintptr(unsafe.Pointer(p))
+// outside copies something out of Go's memory, for good: SQLite keeps its address, and calculates with it.
+func outside[T any](tls *libc.TLS, v T) (*T, error) {
+	at := libc.Xcalloc(tls, 1, libc.Tsize_t(unsafe.Sizeof(v)))
+	if at == 0 {
+		return nil, errors.New("out of memory")
+	}
+	p := (*T)(pointer(at))
+	*p = v
+	return p, nil
 }
 
-// pointer turns an address that SQLite gave into a pointer. It is not Go's memory, or kept alive by the list.
+func address[T any](p *T) uintptr { return uintptr(unsafe.Pointer(p)) }
+
+// pointer turns an address outside Go's memory into a pointer.
 func pointer(at uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&at)) }
 
 func memory(at uintptr, n int32) []byte { return unsafe.Slice((*byte)(pointer(at)), n) }

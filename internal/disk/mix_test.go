@@ -1,0 +1,162 @@
+package disk
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"strings"
+
+	"hugbucket/internal/object"
+)
+
+// What a name stands for is written as a value: the bytes of an object in words, a bucket, or nothing.
+const (
+	nothing  = "-"
+	aBucket  = "bucket"
+	inBucket = "bucket-" // names of buckets begin with it, names of keys do not
+)
+
+// mixValue chooses content, some of it new, some the same as others', some with chunks of others'. What is large comes from
+// so many seeds that a store without collection stays small.
+func mixValue(rng *rand.Rand) string {
+	value := func(size, seed, edit int) string { return fmt.Sprintf("%d.%d.%d", size, seed, edit) }
+	switch n := rng.IntN(20); {
+	case n == 0:
+		return value(0, 0, 0)
+	case n < 8:
+		return value(rng.IntN(6000), 1000+rng.IntN(60_000), 0)
+	case n < 11:
+		return value(5000, rng.IntN(20), 0) // the same as others', often
+	case n < 17:
+		return value(60_000+40_000*rng.IntN(6), 100+rng.IntN(12), rng.IntN(4))
+	case n < 18:
+		return value(1_300_000, 200+rng.IntN(8), rng.IntN(4))
+	default:
+		return value(1_300_000, 1000+rng.IntN(1500), 0)
+	}
+}
+
+// mixBody is the content that a value names: random bytes, and a little inserted into those that are edited.
+func mixBody(value string) []byte {
+	var size, seed, edit int
+	if _, err := fmt.Sscanf(value, "%d.%d.%d", &size, &seed, &edit); err != nil {
+		panic(fmt.Sprintf("value %q: %v", value, err))
+	}
+	body := randomBytes(size, uint64(seed))
+	if edit == 0 {
+		return body
+	}
+	at := size * (edit - 1) / 3
+	return bytes.Join([][]byte{body[:at], randomBytes(1000, uint64(edit)), body[at:]}, nil)
+}
+
+// mixHolds returns which of the values a name stands for. An error says that it is none of them, or cannot be read.
+func mixHolds(ctx context.Context, s *object.Store, name string, values ...string) (string, error) {
+	var body []byte
+	var err error
+	if strings.HasPrefix(name, inBucket) {
+		_, err = s.Bucket(ctx, name)
+	} else {
+		body, err = readAll(ctx, s, name)
+	}
+	missing := errors.Is(err, fs.ErrNotExist)
+	if err != nil && !missing {
+		return "", err
+	}
+	for _, v := range values {
+		if missing && v == nothing || !missing && (v == aBucket || v != nothing && bytes.Equal(body, mixBody(v))) {
+			return v, nil
+		}
+	}
+	if missing {
+		return "", fmt.Errorf("%s is missing and should be one of %q", name, values)
+	}
+	return "", fmt.Errorf("%s has %d bytes that are none of %q", name, len(body), values)
+}
+
+// mixWriter does a bit of everything to names that nobody else writes. It says what it is about to do and when that is done.
+type mixWriter struct {
+	s     *object.Store
+	out   io.Writer
+	rng   *rand.Rand
+	names []string
+	state map[string]string // value by name
+}
+
+// step is one operation: "> name value" says what the name is going to stand for, "< name" that it does.
+func (w *mixWriter) step(ctx context.Context) error {
+	name := w.names[w.rng.IntN(len(w.names))]
+	op := w.choose(name)
+	if _, err := fmt.Fprintln(w.out, ">", name, op.value); err != nil {
+		return err
+	}
+	if err := op.do(ctx); !errors.Is(err, op.want) {
+		return fmt.Errorf("make %s of %s (%s): %v, want %v", op.value, name, w.state[name], err, op.want) //nolint:errorlint // may be nil
+	}
+	w.state[name] = op.value
+	_, err := fmt.Fprintln(w.out, "<", name)
+	return err
+}
+
+// mixOp is what a writer does to a name.
+type mixOp struct {
+	value string // of the name afterwards
+	want  error
+	do    func(ctx context.Context) error
+}
+
+func (w *mixWriter) choose(name string) mixOp {
+	was := w.state[name]
+	if strings.HasPrefix(name, inBucket) {
+		if was == aBucket {
+			return mixOp{nothing, nil, func(ctx context.Context) error { return w.s.DeleteBucket(ctx, name) }}
+		}
+		return mixOp{aBucket, nil, func(ctx context.Context) error { return w.s.CreateBucket(ctx, name, "") }}
+	}
+	switch n := w.rng.IntN(16); {
+	case n < 7:
+		value := mixValue(w.rng)
+		return mixOp{value, nil, func(ctx context.Context) error { return w.put(ctx, name, value, object.Condition{}) }}
+	case n < 9:
+		return mixOp{nothing, nil, func(ctx context.Context) error {
+			return w.s.Delete(ctx, "bucket", name, object.Condition{})
+		}}
+	case n < 11:
+		return w.chooseCopy(name, was)
+	case n < 13:
+		value := mixValue(w.rng)
+		op := mixOp{value, nil, func(ctx context.Context) error {
+			return w.put(ctx, name, value, object.Condition{IfNoneMatch: []string{"*"}})
+		}}
+		if was != nothing {
+			op.value, op.want = was, object.ErrPrecondition
+		}
+		return op
+	default:
+		return mixOp{was, nil, func(ctx context.Context) error {
+			_, err := mixHolds(ctx, w.s, name, was)
+			return err
+		}}
+	}
+}
+
+func (w *mixWriter) chooseCopy(name, was string) mixOp {
+	from := w.names[w.rng.IntN(len(w.names)-1)] // the last one is a bucket
+	op := mixOp{w.state[from], nil, func(ctx context.Context) error {
+		_, err := w.s.Copy(ctx, object.CopyOptions{FromBucket: "bucket", FromKey: from, ToBucket: "bucket", ToKey: name})
+		return err
+	}}
+	if op.value == nothing {
+		op.value, op.want = was, fs.ErrNotExist
+	}
+	return op
+}
+
+func (w *mixWriter) put(ctx context.Context, key, value string, cond object.Condition) error {
+	_, err := w.s.Put(ctx, "bucket", key, bytes.NewReader(mixBody(value)), object.PutOptions{If: cond})
+	return err
+}
