@@ -36,6 +36,8 @@ func beChild(role, dir string, args []string) error {
 		return writeChild(dir, args[0])
 	case "store":
 		return storeChild(dir)
+	case "stream":
+		return streamChild(dir, args[0])
 	case "create":
 		return createChild(dir, args[0])
 	}

@@ -21,6 +21,10 @@ const (
 	groupBytes    = 32 << 20
 	// walLimit is the size at which a write-ahead log is cut back to nothing.
 	walLimit = 64 << 20
+	// walAgain is how much it grows between two attempts when readers are in the way.
+	walAgain = walLimit / 8
+	// cutTimeout in ms is how long an attempt waits for them.
+	cutTimeout = "100"
 )
 
 var (
@@ -198,15 +202,16 @@ func (c *committer) rollback(ctx context.Context, err error) error {
 }
 
 // truncate cuts the write-ahead log back when it has grown, so that neither it nor the time to recover it grows for ever.
-// The transaction before has lasted whatever comes of it. It does not wait for readers, because everybody waits for it; when
-// some are in the way, it tries again when the log has grown by as much again.
+// The transaction before has lasted whatever comes of it. It waits for readers as long as a page takes, and no longer,
+// because everybody waits for it: without any patience the log would never be cut under readers that come one after the
+// other. When some stay in the way, it tries again when the log has grown some more.
 func (c *committer) truncate(ctx context.Context) {
 	st, err := os.Stat(c.walPath)
 	if err != nil || st.Size() < c.walNext {
 		return
 	}
-	c.walNext = st.Size() + walLimit
-	if _, err := c.conn.ExecContext(ctx, "PRAGMA busy_timeout = 0"); err != nil {
+	c.walNext = max(walLimit, st.Size()+walAgain)
+	if _, err := c.conn.ExecContext(ctx, "PRAGMA busy_timeout = "+cutTimeout); err != nil {
 		return
 	}
 	busy, log, done := 1, 0, 0
@@ -214,7 +219,7 @@ func (c *committer) truncate(ctx context.Context) {
 	if err == nil && busy == 0 {
 		c.walNext = walLimit
 	}
-	_, _ = c.conn.ExecContext(ctx, "PRAGMA busy_timeout = "+busyTimeout) // if it fails, turns are taken without patience
+	_, _ = c.conn.ExecContext(ctx, "PRAGMA busy_timeout = "+busyTimeout) // if it fails, turns are taken with less patience
 }
 
 // sealPacks marks the packs that were sealed since.
@@ -251,9 +256,9 @@ func (c *committer) submit(ctx context.Context, r *request) error {
 // group is what is committed together.
 type group struct {
 	requests []*request
-	pack     string   // that it was appended to; empty when it brought no bytes
-	size     int64    // of the pack then
-	sealed   []string // packs that were ended before
+	pack     *pack   // that it was appended to; nil when it brought no bytes
+	size     int64   // of the pack then
+	sealed   []*pack // that were ended before
 }
 
 // appendBodies makes groups of what is submitted and brings bytes, and makes the bytes durable, until ctx ends.
@@ -318,7 +323,7 @@ func (c *committer) run(ctx context.Context) {
 
 // commit makes one transaction of a group's rows and keys, and answers all of it.
 func (c *committer) commit(ctx context.Context, g *group) {
-	c.sealing = append(c.sealing, g.sealed...)
+	c.retire(g.sealed)
 	noRoom := c.d.room(0)
 	err := c.tx(brief(ctx), func(ctx context.Context) error {
 		for _, r := range g.requests {
@@ -335,8 +340,8 @@ func (c *committer) commit(ctx context.Context, g *group) {
 				return err
 			}
 		}
-		if g.pack != "" {
-			if _, err := c.st.putPack.ExecContext(ctx, g.pack, c.d.proc.id, g.size); err != nil {
+		if g.pack != nil {
+			if _, err := c.st.putPack.ExecContext(ctx, g.pack.name, c.d.proc.id, g.size); err != nil {
 				return err
 			}
 		}
@@ -345,14 +350,32 @@ func (c *committer) commit(ctx context.Context, g *group) {
 		}
 		return c.tellEpoch(ctx)
 	})
+	unsure := errors.Is(err, errUnsure)
+	if g.pack != nil && (err == nil || unsure) {
+		g.pack.named = true
+	}
 	if err == nil {
 		c.sealing = c.sealing[:0]
 	} else {
 		c.packs.doubt.Store(true)
-		c.d.litter.Store(true)
+		if unsure {
+			c.d.litter.Store(true) // a pack that no row names
+		}
 		err = ioError(err)
 	}
 	c.answer(g, err)
+}
+
+// retire takes over packs that were ended. One that no row can name is removed at once: a full disk must not be filled up by
+// attempts. The others are marked with the next transaction.
+func (c *committer) retire(sealed []*pack) {
+	for _, p := range sealed {
+		if p.named {
+			c.sealing = append(c.sealing, p.name)
+		} else if c.d.fs.remove(p.name) != nil {
+			c.d.litter.Store(true)
+		}
+	}
 }
 
 // answer tells each request of a group what came of it.
@@ -402,8 +425,10 @@ func (c *committer) appendBytes(ctx context.Context, g *group) {
 	}
 	off, err := c.packs.append(g, body)
 	for _, x := range xorbs {
-		x.at.file = g.pack // empty on an error: it lies nowhere
-		x.at.off += off
+		if err == nil {
+			x.at.file = g.pack.name
+			x.at.off += off
+		}
 	}
 	if err != nil {
 		for _, r := range g.requests {

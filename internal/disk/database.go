@@ -125,7 +125,7 @@ func prepareDB(ctx context.Context, db *sql.DB, name, schema string) error {
 	case have == format:
 		return nil
 	case have > format:
-		return fmt.Errorf("%s has format %d, this program knows up to %d: use a newer version of the program", name, have, format)
+		return newerFormat(name, have)
 	case have != 0:
 		return fmt.Errorf("%s has the unknown format %d", name, have)
 	}
@@ -141,6 +141,11 @@ func prepareDB(ctx context.Context, db *sql.DB, name, schema string) error {
 		return fmt.Errorf("create %s: %w", name, sqlError(err))
 	}
 	return nil
+}
+
+// newerFormat refuses a database.
+func newerFormat(name string, have int) error {
+	return fmt.Errorf("%s has format %d, this program knows up to %d: use a newer version of the program", name, have, format)
 }
 
 // collect returns what scan makes of each row of an answer.
@@ -177,8 +182,11 @@ func sqlError(err error) error {
 	if !errors.As(err, &se) {
 		return err
 	}
-	if se.Code() == sqlite3.SQLITE_IOERR_DATA {
+	switch se.Code() {
+	case sqlite3.SQLITE_IOERR_DATA:
 		return fmt.Errorf("%w: checksum of a page: %w", object.ErrCorrupt, err)
+	case sqlite3.SQLITE_IOERR_SHMSIZE: // the file of shared memory could not be made longer
+		return fmt.Errorf("%w: %w", object.ErrNoSpace, err)
 	}
 	switch se.Code() & 0xFF {
 	case sqlite3.SQLITE_FULL:

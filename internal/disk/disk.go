@@ -14,8 +14,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"hugbucket/internal/object"
 )
 
@@ -28,9 +26,10 @@ type Options struct {
 	// called by several goroutines at once. Nil means nobody.
 	Warn func(text string)
 
-	fs       fsys   // for tests; the directory when nil
-	vfs      string // for tests; sums when empty
-	packSize int64  // for tests; packSize when 0
+	fs       fsys                   // for tests; the directory when nil
+	vfs      string                 // for tests; sums when empty
+	packSize int64                  // for tests; packSize when 0
+	fsKind   func(dir string) int64 // for tests; fsKind when nil
 }
 
 const (
@@ -79,9 +78,13 @@ type Driver struct {
 var _ object.Driver = (*Driver)(nil)
 
 // Open opens the store in dir, and creates it if there is none. Several processes may have it open. It refuses network
-// file systems, directories that it cannot write to, and stores of a newer format.
+// file systems, directories that it cannot write to, stores of a newer format, and content without a catalog. What is
+// refused stays as it is.
 func Open(ctx context.Context, dir string, opts Options) (*Driver, error) {
 	d, err := open(ctx, dir, opts)
+	if errors.Is(err, object.ErrNoSpace) {
+		return nil, fmt.Errorf("open store %s: make room on its file system: %w", dir, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open store %s: %w", dir, err)
 	}
@@ -89,8 +92,15 @@ func Open(ctx context.Context, dir string, opts Options) (*Driver, error) {
 }
 
 func open(ctx context.Context, dir string, opts Options) (_ *Driver, err error) {
-	if err := makeDirs(dir); err != nil {
+	kind := opts.fsKind
+	if kind == nil {
+		kind = fsKind
+	}
+	if err := refuse(dir, kind(dir)); err != nil {
 		return nil, err
+	}
+	if err := makeDirs(dir); err != nil {
+		return nil, ioError(err)
 	}
 	d := &Driver{
 		dir: dir, fs: opts.fs, vfs: cmp.Or(opts.vfs, sums), floor: opts.MinFree, pack: cmp.Or(opts.packSize, packSize),
@@ -118,7 +128,7 @@ func open(ctx context.Context, dir string, opts Options) (_ *Driver, err error) 
 	}()
 	commitLock, err := openLock(filepath.Join(dir, "commit.lock"))
 	if err != nil {
-		return nil, err
+		return nil, ioError(err)
 	}
 	catalog, err := d.openCatalog(ctx, commitLock)
 	if err != nil {
@@ -156,19 +166,8 @@ func open(ctx context.Context, dir string, opts Options) (_ *Driver, err error) 
 
 // makeDirs makes the store's directories and makes them durable.
 func makeDirs(dir string) error {
-	var st unix.Statfs_t
-	at := dir
-	for errors.Is(unix.Statfs(at, &st), unix.ENOENT) && at != filepath.Dir(at) {
-		at = filepath.Dir(at) // where the directory is going to be made
-	}
-	if err := refuseRemote(dir, int64(st.Type)); err != nil { //nolint:unconvert // 32 bits on some
-		return err
-	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
-	}
-	if err := unix.Access(dir, unix.W_OK); err != nil {
-		return fmt.Errorf("%s cannot be written to (%w): check its owner, its mode and the mount", dir, err)
 	}
 	names := append([]string{"xorbs", "procs"}, contentDirs()...)
 	for _, name := range names {
@@ -193,9 +192,6 @@ func (d *Driver) openCatalog(ctx context.Context, lock *lockFile) (_ *sql.DB, er
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, lock.unlock()) }()
-	if err := d.refuseOrphans(); err != nil {
-		return nil, err
-	}
 	at := d.catalogDB()
 	if err := at.ensure(); err != nil {
 		return nil, err
@@ -212,28 +208,6 @@ func (d *Driver) openCatalog(ctx context.Context, lock *lockFile) (_ *sql.DB, er
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
-}
-
-// refuseOrphans returns an error when there is content, but no catalog. A new one would not know of the content, and take it
-// for garbage.
-func (d *Driver) refuseOrphans() error {
-	st, err := os.Stat(d.catalogDB().path)
-	if err == nil && st.Size() > 0 {
-		return nil
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return ioError(err)
-	}
-	for _, dir := range contentDirs() {
-		names, err := d.fs.list(dir)
-		if err != nil {
-			return ioError(err)
-		}
-		if len(names) > 0 {
-			return errors.New("catalog.db is missing or empty, but there is content: restore catalog.db from a backup")
-		}
-	}
-	return nil
 }
 
 // Close waits for commits under way, writes what the index is behind, and gives everything back. Sessions and contents

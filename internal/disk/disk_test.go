@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"hugbucket/internal/object"
@@ -181,45 +180,5 @@ func TestTwoProcesses(t *testing.T) {
 	put(t, sb, "copy", append([]byte("x"), body...))
 	if grown := diskUse(t, dir) - before; grown > 300_000 {
 		t.Errorf("%d bytes were stored again", grown)
-	}
-}
-
-func TestNewerFormatIsRefused(t *testing.T) {
-	for _, name := range []string{"catalog.db", "index.db"} {
-		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
-			d, err := Open(t.Context(), dir, Options{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := d.Close(); err != nil {
-				t.Fatal(err)
-			}
-			db, err := database{filepath.Join(dir, name), sums, "FULL"}.open(1, 100)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := db.ExecContext(t.Context(), "PRAGMA user_version = 99"); err != nil {
-				t.Fatal(err)
-			}
-			if err := db.Close(); err != nil {
-				t.Fatal(err)
-			}
-			_, err = Open(t.Context(), dir, Options{})
-			if err == nil || !strings.Contains(err.Error(), "format 99") {
-				t.Fatalf("Open: %v", err)
-			}
-		})
-	}
-}
-
-func TestRemoteFileSystemIsRefused(t *testing.T) {
-	for kind, name := range remoteFS {
-		if err := refuseRemote("/store", kind); err == nil || !strings.Contains(err.Error(), name) {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-	if err := refuseRemote("/store", 0xEF53); err != nil {
-		t.Errorf("ext4: %v", err)
 	}
 }

@@ -130,12 +130,22 @@ var remoteFS = map[int64]string{
 	0x786F4256: "a folder shared with a virtual machine",
 }
 
-// refuseRemote returns an error when a store in dir would lie on a network file system.
-func refuseRemote(dir string, kind int64) error {
+// refuseRemote returns an error when a store would lie on a network file system.
+func refuseRemote(kind int64) error {
 	if name, ok := remoteFS[kind&0xFFFFFFFF]; ok {
-		return fmt.Errorf("%s lies on %s; a store needs a local file system (ext4, xfs, btrfs, zfs): set storage.path to one", dir, name)
+		return fmt.Errorf("it lies on %s; a store needs a local file system (ext4, xfs, btrfs, zfs): set storage.path to one", name)
 	}
 	return nil
+}
+
+// fsKind returns the kind of the file system that dir lies on, or will once it is made.
+func fsKind(dir string) int64 {
+	var st unix.Statfs_t
+	at := dir
+	for errors.Is(unix.Statfs(at, &st), unix.ENOENT) && at != filepath.Dir(at) {
+		at = filepath.Dir(at)
+	}
+	return int64(st.Type) //nolint:unconvert // 32 bits on some
 }
 
 // ioError turns "no room" of any kind into object.ErrNoSpace, and hides what else an error of the file system is: to a door,

@@ -26,7 +26,7 @@ func openIndex(ctx context.Context, d *Driver) (_ *index, err error) {
 	x := &index{d: d, pending: make(map[uint64]loc), wake: make(chan struct{}, 1)}
 	x.room.L = &x.mu
 	if x.lock, err = openLock(filepath.Join(d.dir, "index.lock")); err != nil {
-		return nil, err
+		return nil, ioError(err)
 	}
 	if err := x.lock.lock(); err != nil {
 		return nil, errors.Join(err, x.lock.close())

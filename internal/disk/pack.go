@@ -13,19 +13,21 @@ type pack struct {
 	name string
 	f    file
 	size int64
+	// named says that a row may name it. Until then nobody knows of it. It is for retire and those before it alone.
+	named bool
 }
 
 // packs appends to packs, for appendBodies alone.
 type packs struct {
 	d      *Driver
 	cur    *pack
-	sealed []string    // packs that were ended and not handed on
+	sealed []*pack     // that were ended and not handed on
 	doubt  atomic.Bool // a commit has failed: what is in the pack nobody can know
 }
 
 // append writes a group's bytes into the pack and makes them durable. It tells the group where they went, and returns where
-// they begin. A pack that there is doubt about, or that is full, is ended first; no commit after this group's puts anything
-// into it, so the group may have it marked.
+// they begin. A pack that there is doubt about, or that is full, is ended first, and handed on with the group: no commit that
+// comes after refers to it.
 func (p *packs) append(g *group, body []byte) (off int64, err error) {
 	defer func() { g.sealed, p.sealed = p.sealed, nil }()
 	if err := p.d.room(int64(len(body))); err != nil {
@@ -56,13 +58,12 @@ func (p *packs) append(g *group, body []byte) (off int64, err error) {
 		return 0, p.fail(err)
 	}
 	p.cur.size += int64(len(body))
-	g.pack, g.size = p.cur.name, p.cur.size
+	g.pack, g.size = p.cur, p.cur.size
 	return off, nil
 }
 
 // fail seals the pack after a failed write or sync: what of it has lasted nobody can know.
 func (p *packs) fail(err error) error {
-	p.d.litter.Store(true)
 	if serr := p.seal(); serr != nil {
 		return fmt.Errorf("%w (and %w)", ioError(err), serr)
 	}
@@ -76,7 +77,7 @@ func (p *packs) seal() error {
 	}
 	cur := p.cur
 	p.cur = nil
-	p.sealed = append(p.sealed, cur.name)
+	p.sealed = append(p.sealed, cur)
 	if err := cur.f.Close(); err != nil {
 		return ioError(fmt.Errorf("close pack: %w", err))
 	}

@@ -116,7 +116,7 @@ func (d *Driver) procLock(id int64) string {
 func (c *committer) unregister() error {
 	p := c.d.proc
 	errs := []error{c.packs.seal()}
-	c.sealing = append(c.sealing, c.packs.sealed...)
+	c.retire(c.packs.sealed)
 	errs = append(errs, c.tx(context.Background(), func(ctx context.Context) error {
 		if err := c.sealPacks(ctx); err != nil {
 			return err

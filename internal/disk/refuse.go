@@ -1,0 +1,136 @@
+package disk
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// refuse returns why a store in dir must not be opened, if it can tell without changing anything there; kind is that of the
+// file system. What only SQLite can tell is refused later.
+func refuse(dir string, kind int64) error {
+	if err := refuseRemote(kind); err != nil {
+		return err
+	}
+	st, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, unix.ENOTDIR) || err == nil && !st.IsDir():
+		return errors.New("it is not a directory: set storage.path to the directory of the store, or to one to be made")
+	case errors.Is(err, fs.ErrNotExist):
+		return refuseWrite(existing(dir))
+	case err != nil:
+		return err
+	}
+	// In this order, so that a store that somebody makes meanwhile is not taken for one that has lost its catalog.
+	content, err := hasContent(dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{"catalog.db", "index.db"} {
+		version, err := peekFormat(filepath.Join(dir, name))
+		switch {
+		case errors.Is(err, errNoDatabase) && name == "index.db":
+			continue // it is derived: a new one is begun
+		case err != nil:
+			return err
+		case version > format:
+			return newerFormat(name, version)
+		case version == 0 && content && name == "catalog.db":
+			return errors.New("catalog.db is missing or empty, but there is content, which a new catalog would give up: " +
+				"put a backup of catalog.db back, or set storage.path to another directory")
+		}
+	}
+	return refuseWrite(dir)
+}
+
+// refuseWrite refuses a directory that cannot be written to.
+func refuseWrite(dir string) error {
+	err := unix.Access(dir, unix.W_OK|unix.X_OK)
+	if errors.Is(err, unix.EROFS) {
+		return fmt.Errorf("%s is mounted read-only: mount it for writing, or set storage.path to another directory", dir)
+	}
+	if err != nil {
+		return fmt.Errorf("%s cannot be written to (%w): give it to the user of this program", dir, err)
+	}
+	return nil
+}
+
+// existing returns dir or the nearest directory above it that exists.
+func existing(dir string) string {
+	for dir != filepath.Dir(dir) {
+		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		dir = filepath.Dir(dir)
+	}
+	return dir
+}
+
+// hasContent says whether there are xorbs or packs.
+func hasContent(dir string) (bool, error) {
+	for _, sub := range contentDirs() {
+		if sub == "tmp" {
+			continue
+		}
+		d, err := os.Open(filepath.Join(dir, sub))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return false, err
+		}
+		names, err := d.Readdirnames(1)
+		if err := d.Close(); err != nil {
+			return false, err
+		}
+		if len(names) > 0 {
+			return true, nil
+		}
+		if !errors.Is(err, io.EOF) {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+// errNoDatabase is returned for a file that SQLite did not write.
+var errNoDatabase = errors.New("not a database")
+
+// peekFormat reads the format of a database from its header, without opening it: to open one changes its directory. 0 is
+// one that is missing or empty, and -1 one whose format may be in its log alone.
+func peekFormat(path string) (int, error) {
+	wal, err := os.Stat(path + "-wal")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return 0, err
+	}
+	header := make([]byte, 64)
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	n, err := io.ReadFull(f, header)
+	_ = f.Close() // it was only read
+	switch {
+	case errors.Is(err, unix.EISDIR):
+		return 0, fmt.Errorf("%s is a directory where a file of the store belongs: move it away", filepath.Base(path))
+	case err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
+		return 0, err
+	case n > 0 && string(header[:16]) != "SQLite format 3\x00":
+		return 0, fmt.Errorf("%s is damaged (%w): put a backup of it back, or set storage.path to another directory",
+			filepath.Base(path), errNoDatabase)
+	}
+	version := int(int32(binary.BigEndian.Uint32(header[60:64]))) // user_version
+	if version == 0 && wal != nil && wal.Size() > 0 {
+		return -1, nil
+	}
+	return version, nil
+}
