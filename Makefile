@@ -13,6 +13,7 @@ GOBUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X hu
 FUZZTIME   = 30s
 BENCH      = .
 SOAK_KILLS = 1000
+SCALE      = 10000000
 
 # Of `make run`: where it keeps its files, and what a new configuration gets instead of the defaults.
 VAR     = var
@@ -22,7 +23,7 @@ S3_PORT =
 # A configuration that is there keeps its host, unless somebody asks for another: then init says so.
 RUN_HOST = $(or $(HOST),$(if $(shell test -e '$(VAR)/config.json' && echo there),,127.0.0.1))
 
-.PHONY: build cross run test test-clients check race fuzz lint fmt bench soak clean
+.PHONY: build cross run test test-clients check race fuzz lint fmt bench soak scale clean
 
 build:
 	@mkdir -p bin
@@ -85,6 +86,10 @@ bench:
 # Kills processes that write to one store, and counts what is lost of what they had acknowledged.
 soak:
 	DISK_SOAK_KILLS=$(SOAK_KILLS) go test -count=1 -timeout=2h -v -run='^TestSoak$$' ./internal/disk
+
+# Prints what things cost in a store of so many keys and chunks. 10000000 take a quarter of an hour or more, and 5 GB in TMPDIR.
+scale:
+	DISK_SCALE=$(SCALE) go test -count=1 -timeout=4h -v -run='^TestScale$$' ./internal/disk
 
 clean:
 	rm -rf bin dist

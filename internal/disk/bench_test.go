@@ -5,10 +5,14 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"hugbucket/internal/object"
@@ -48,15 +52,8 @@ func benchPut(b *testing.B, s *object.Store, key string, body []byte) {
 // reportCPU reports the CPU time that the process takes for each operation, which depends less on who else is at work.
 func reportCPU(b *testing.B) (report func()) {
 	b.Helper()
-	spent := func() time.Duration {
-		var u unix.Rusage
-		if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
-			b.Fatal(err)
-		}
-		return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-	}
-	before := spent()
-	return func() { b.ReportMetric(float64((spent()-before).Microseconds())/float64(b.N), "cpu-us/op") }
+	before := cpuTime(b)
+	return func() { b.ReportMetric(float64((cpuTime(b)-before).Microseconds())/float64(b.N), "cpu-us/op") }
 }
 
 // BenchmarkPutSmall puts new content of 4 KiB from 16 writers, durably.
@@ -97,6 +94,111 @@ func BenchmarkPutStream(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkPutGiB puts 1 GiB of new content, in one stream and in eight, and says what CPU time that took.
+func BenchmarkPutGiB(b *testing.B) {
+	const size = 1 << 30
+	for _, streams := range []int{1, 8} {
+		b.Run(fmt.Sprint("streams=", streams), func(b *testing.B) {
+			s := benchStore(b)
+			block := randomBytes(1<<20, 1)
+			b.SetBytes(size)
+			defer reportCPU(b)()
+			var pages uint64
+			for b.Loop() {
+				g, ctx := errgroup.WithContext(b.Context())
+				for range streams {
+					r := &freshReader{block: block, page: pages, end: pages + size/freshPage/uint64(streams)}
+					pages = r.end
+					g.Go(func() error {
+						_, err := s.Put(ctx, "bucket", fmt.Sprint(r.end), r, object.PutOptions{})
+						return err
+					})
+				}
+				if err := g.Wait(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// cpuTime is what this process has used so far, of all cores, in user mode and in the kernel.
+func cpuTime(b *testing.B) time.Duration {
+	b.Helper()
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// BenchmarkMachine measures what the others are made of: the sync of an append, copying memory, and the content
+// of BenchmarkPutGiB.
+func BenchmarkMachine(b *testing.B) {
+	b.Run("fdatasync", func(b *testing.B) {
+		f, err := os.Create(filepath.Join(b.TempDir(), "f"))
+		if err != nil {
+			b.Fatal(err)
+		}
+		block := randomBytes(4<<10, 1)
+		for b.Loop() {
+			if _, err := f.Write(block); err != nil {
+				b.Fatal(err)
+			}
+			if err := unix.Fdatasync(int(f.Fd())); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if err := f.Close(); err != nil {
+			b.Fatal(err)
+		}
+	})
+	b.Run("memcpy", func(b *testing.B) {
+		from := randomBytes(64<<20, 1) // larger than caches
+		to := slices.Clone(from)       // pages that were touched
+		b.SetBytes(int64(len(from)))
+		for b.Loop() {
+			copy(to, from)
+		}
+	})
+	b.Run("content", func(b *testing.B) {
+		r, p := &freshReader{block: randomBytes(1<<20, 1), end: 1 << 60}, make([]byte, 384<<10)
+		b.SetBytes(int64(len(p)))
+		for b.Loop() {
+			if _, err := io.ReadFull(r, p); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// freshPage is shorter than any chunk but the last of a file.
+const freshPage = 4 << 10
+
+// freshReader yields new content at the price of copying it: a block over and over, with a number that was never there in
+// each page of it.
+type freshReader struct {
+	block     []byte // whole pages; not changed
+	page, end uint64 // what is yielded, in pages
+}
+
+// Read wants room for a page.
+func (r *freshReader) Read(p []byte) (n int, err error) {
+	if r.page == r.end {
+		return 0, io.EOF
+	}
+	if len(p) < freshPage {
+		return 0, io.ErrShortBuffer
+	}
+	for ; len(p)-n >= freshPage && r.page < r.end; r.page++ {
+		at := int(r.page*freshPage) % len(r.block)
+		copy(p[n:], r.block[at:at+freshPage])
+		binary.LittleEndian.PutUint64(p[n:], r.page)
+		n += freshPage
+	}
+	return n, nil
 }
 
 // BenchmarkGet reads objects whole, verified.

@@ -36,6 +36,8 @@ func beChild(role, dir string, args []string) error {
 		return writeChild(dir, args[0])
 	case "store":
 		return storeChild(dir)
+	case "memory":
+		return memoryChild(dir, args[0])
 	case "stream":
 		return streamChild(dir, args[0])
 	case "create":

@@ -21,6 +21,9 @@ const (
 	// all the memory that the length of an upload can claim.
 	batchData       = 384 << 10
 	batchesInFlight = 3
+	// moreBatches is how many batches beyond the first of each upload all uploads together may have: more would not make any
+	// of them faster, only take memory.
+	moreBatches = 32
 	// headroom in front of a batch takes the beginning of a chunk that the batch before did not end.
 	headroom = xet.MaxChunkSize
 	// maxEmptyReads is how often a reader may return nothing and no error before it counts as broken.
@@ -65,6 +68,9 @@ func (b *batch) fill(r io.Reader) error {
 	}
 	return nil
 }
+
+// more holds a token for each batch beyond the first of an upload.
+var more = make(chan struct{}, moreBatches)
 
 var batches = sync.Pool{New: func() any { return &batch{buf: make([]byte, headroom+batchData)} }}
 
@@ -124,7 +130,8 @@ func pipeline(ctx context.Context, r io.Reader, first *batch, d *digester, p *pa
 		}
 		return nil
 	})
-	rerr := feed(gctx, r, first, free, func(b *batch) {
+	made := 1
+	rerr := feed(gctx, r, first, free, &made, func(b *batch) {
 		b.users.Store(2)
 		toDigest <- b
 		toPack <- b
@@ -135,6 +142,9 @@ func pipeline(ctx context.Context, r io.Reader, first *batch, d *digester, p *pa
 	for len(free) > 0 {
 		batches.Put(<-free)
 	}
+	for range made - 1 {
+		<-more
+	}
 	// What the packer met comes first: the reader's error is then only gctx's.
 	if err != nil {
 		return err
@@ -142,27 +152,21 @@ func pipeline(ctx context.Context, r io.Reader, first *batch, d *digester, p *pa
 	return rerr
 }
 
-// feed reads r into batches and sends them on until the final one is sent. It makes at most batchesInFlight of them.
-func feed(ctx context.Context, r io.Reader, first *batch, free <-chan *batch, send func(*batch)) error {
+// feed reads r into batches and sends them on until the final one is sent. It makes at most batchesInFlight of them, and
+// counts them.
+func feed(ctx context.Context, r io.Reader, first *batch, free chan *batch, made *int, send func(*batch)) error { //nolint:revive // six things belong to it
 	send(first)
-	for made := 1; ; {
-		var b *batch
-		if made < batchesInFlight && len(free) == 0 {
-			b = getBatch()
-			made++
-		} else {
-			select {
-			case b = <-free:
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			}
+	for {
+		b, err := nextBatch(ctx, free, made)
+		if err != nil {
+			return err
 		}
 		if err := ctx.Err(); err != nil {
-			batches.Put(b)
+			free <- b
 			return context.Cause(ctx)
 		}
 		if err := b.fill(r); err != nil {
-			batches.Put(b)
+			free <- b
 			return err
 		}
 		final := b.final
@@ -170,6 +174,24 @@ func feed(ctx context.Context, r io.Reader, first *batch, free <-chan *batch, se
 		if final {
 			return nil
 		}
+	}
+}
+
+// nextBatch returns a batch that is free, or another one if that may be made.
+func nextBatch(ctx context.Context, free <-chan *batch, made *int) (*batch, error) {
+	if *made < batchesInFlight && len(free) == 0 {
+		select {
+		case more <- struct{}{}:
+			*made++
+			return getBatch(), nil
+		default: // many uploads are under way
+		}
+	}
+	select {
+	case b := <-free:
+		return b, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
 	}
 }
 
