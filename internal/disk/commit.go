@@ -256,50 +256,59 @@ func (c *committer) submit(ctx context.Context, r *request) error {
 // group is what is committed together.
 type group struct {
 	requests []*request
-	pack     *pack   // that it was appended to; nil when it brought no bytes
-	size     int64   // of the pack then
-	sealed   []*pack // that were ended before
+	pack     *pack                    // that it was appended to; nil when it brought no bytes
+	size     int64                    // of the pack then
+	sealed   []*pack                  // that were ended before
+	placed   map[xet.Hash]*stagedXorb // what it has appended
 }
 
-// appendBodies makes groups of what is submitted and brings bytes, and makes the bytes durable, until ctx ends.
+// appendBodies makes groups of what is submitted and brings bytes, and makes the bytes durable, until ctx ends. A group grows
+// for as long as the transaction of the one before takes.
 func (c *committer) appendBodies(ctx context.Context) {
 	defer close(c.appended)
-	var held *request // that was too much for the group before
+	var next []*request
 	for {
-		g := &group{}
-		if held != nil {
-			g.requests = append(g.requests, held)
-		} else {
+		if next == nil {
 			select {
 			case r := <-c.bodies:
-				g.requests = append(g.requests, r)
+				next = gather(r, c.bodies)
 			case <-ctx.Done():
 				return
 			}
 		}
-		held = c.fill(g, c.bodies, groupBytes-g.requests[0].bytes())
-		c.appendBytes(ctx, g)
-		c.appended <- g
+		g := &group{placed: make(map[xet.Hash]*stagedXorb)}
+		c.appendBytes(ctx, g, next)
+		next = nil
+		for next == nil {
+			select {
+			case c.appended <- g:
+			case r := <-c.bodies:
+				next = gather(r, c.bodies)
+				if c.packs.takes(g, next) {
+					c.appendBytes(ctx, g, next)
+					next = nil
+					continue
+				}
+				c.appended <- g
+			}
+			break
+		}
 	}
 }
 
-// fill adds requests that are waiting, as long as they bring no more bytes than there is room for. It returns one that brings
-// more.
-func (c *committer) fill(g *group, queue <-chan *request, room int) (held *request) {
-	for len(g.requests) < groupRequests {
+// gather adds to a request those that are waiting, within bounds.
+func gather(r *request, queue <-chan *request) []*request {
+	out, n := []*request{r}, r.bytes()
+	for len(out) < groupRequests && n < groupBytes {
 		select {
 		case r := <-queue:
-			n := r.bytes()
-			if n > max(room, 0) {
-				return r
-			}
-			room -= n
-			g.requests = append(g.requests, r)
+			out = append(out, r)
+			n += r.bytes()
 		default:
-			return nil
+			return out
 		}
 	}
-	return nil
+	return out
 }
 
 // run commits groups, and what brings no bytes, until no more come.
@@ -314,9 +323,8 @@ func (c *committer) run(ctx context.Context) {
 				return
 			}
 		case r := <-c.plain:
-			g = &group{requests: []*request{r}}
+			g = &group{requests: gather(r, c.plain)}
 		}
-		c.fill(g, c.plain, 0) // brings no bytes, so nothing is held
 		c.commit(ctx, g)
 	}
 }
@@ -398,59 +406,66 @@ func (c *committer) answer(g *group, err error) {
 	c.d.index.note(last)
 }
 
-// appendBytes puts the small xorbs of a group into the pack, with one write and one sync. An error is that of the requests
-// that brought some.
-func (c *committer) appendBytes(ctx context.Context, g *group) {
-	c.spare(ctx, g)
+// appendBytes adds requests to a group and puts their small xorbs into the pack, with one write and one sync. An error is that
+// of the requests that brought some.
+func (c *committer) appendBytes(ctx context.Context, g *group, requests []*request) {
+	g.requests = append(g.requests, requests...)
+	c.spare(ctx, requests)
 	var body []byte
-	var xorbs []*stagedXorb
-	at := make(map[xet.Hash]place)
-	for _, r := range g.requests {
+	var fresh []*stagedXorb
+	twins := make(map[*stagedXorb]*stagedXorb)
+	for _, r := range requests {
 		for _, x := range r.sess.staged {
 			if !x.forPack() {
 				continue
 			}
-			if twin, ok := at[x.hash]; ok {
-				x.at = twin
-			} else {
-				x.at = place{off: int64(len(body)), len: int64(len(x.body))}
-				at[x.hash] = x.at
-				body = append(body, x.body...)
+			if twin := g.placed[x.hash]; twin != nil {
+				twins[x] = twin
+				continue
 			}
-			xorbs = append(xorbs, x)
+			g.placed[x.hash] = x
+			x.at = place{off: int64(len(body)), len: int64(len(x.body))}
+			body = append(body, x.body...)
+			fresh = append(fresh, x)
 		}
 	}
-	if len(body) == 0 {
-		return
-	}
-	off, err := c.packs.append(g, body)
-	for _, x := range xorbs {
-		if err == nil {
-			x.at.file = g.pack.name
-			x.at.off += off
-		}
+	var off int64
+	var err error
+	if len(body) > 0 {
+		off, err = c.packs.append(g, body)
 	}
 	if err != nil {
-		for _, r := range g.requests {
+		for _, x := range fresh {
+			delete(g.placed, x.hash)
+		}
+		for _, r := range requests {
 			if r.bytes() > 0 {
 				r.err = err
 			}
 		}
+		return
+	}
+	for _, x := range fresh {
+		x.at.file = g.pack.name
+		x.at.off += off
+	}
+	for x, twin := range twins {
+		x.at = twin.at
 	}
 }
 
 // spare keeps out of the pack what only files need that are stored already: somebody else may have stored the same content
 // just now, and the index does not know its chunks yet. The sessions' pins keep those files.
-func (c *committer) spare(ctx context.Context, g *group) {
+func (c *committer) spare(ctx context.Context, requests []*request) {
 	var files []xet.Hash
-	for _, r := range g.requests {
+	for _, r := range requests {
 		files = slices.AppendSeq(files, maps.Keys(r.sess.files))
 	}
 	whole, err := c.d.wholeFiles(ctx, files)
 	if err != nil {
 		whole = nil // it only saves space
 	}
-	for _, r := range g.requests {
+	for _, r := range requests {
 		r.sess.spare(whole)
 	}
 }
