@@ -380,7 +380,7 @@ func (c *committer) retire(sealed []*pack) {
 	for _, p := range sealed {
 		if p.named {
 			c.sealing = append(c.sealing, p.name)
-		} else if c.d.fs.remove(p.name) != nil {
+		} else if c.d.remove(p.name) != nil {
 			c.d.litter.Store(true)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -30,6 +31,7 @@ type Options struct {
 	vfs      string                 // for tests; sums when empty
 	packSize int64                  // for tests; packSize when 0
 	fsKind   func(dir string) int64 // for tests; fsKind when nil
+	idle     bool                   // for tests; nothing is done by the clock: no sweep, no tick, no index
 }
 
 const (
@@ -66,6 +68,7 @@ type Driver struct {
 	// litter is set when files of this process may lie about that no row names. It then leaves its row in the catalog, so
 	// that they are swept as those of a process that died.
 	litter atomic.Bool
+	left   sync.Map // directories that files of this process have left; they are synced before its row goes
 
 	stop      context.CancelFunc // ends the goroutines of bg
 	bg        sync.WaitGroup
@@ -99,14 +102,14 @@ func open(ctx context.Context, dir string, opts Options) (_ *Driver, err error) 
 	if err := refuse(dir, kind(dir)); err != nil {
 		return nil, err
 	}
-	if err := makeDirs(dir); err != nil {
-		return nil, ioError(err)
-	}
 	d := &Driver{
 		dir: dir, fs: opts.fs, vfs: cmp.Or(opts.vfs, sums), floor: opts.MinFree, pack: cmp.Or(opts.packSize, packSize),
 	}
 	if d.fs == nil {
 		d.fs = osFS(dir)
+	}
+	if err := makeDirs(dir, d.fs); err != nil {
+		return nil, ioError(err)
 	}
 	if d.warn = opts.Warn; d.warn == nil {
 		d.warn = func(string) {}
@@ -156,28 +159,35 @@ func open(ctx context.Context, dir string, opts Options) (_ *Driver, err error) 
 	d.stop = stop
 	d.bg.Go(func() { d.commit.appendBodies(bg) })
 	d.bg.Go(func() { d.commit.run(bg) })
-	d.bg.Go(func() { d.housekeep(bg) })
-	d.bg.Go(func() { d.index.maintain(bg) })
+	if !opts.idle {
+		d.bg.Go(func() { d.housekeep(bg) })
+		d.bg.Go(func() { d.index.maintain(bg) })
+	}
 	indexing, stopIndex := context.WithCancel(context.WithoutCancel(ctx))
 	d.stopIndex = stopIndex
-	d.indexing.Go(func() { d.index.run(indexing) })
+	d.indexing.Go(func() {
+		if opts.idle {
+			<-indexing.Done()
+		}
+		d.index.run(indexing)
+	})
 	return d, nil
 }
 
 // makeDirs makes the store's directories and makes them durable.
-func makeDirs(dir string) error {
+func makeDirs(dir string, root fsys) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
 	names := append([]string{"xorbs", "procs"}, contentDirs()...)
 	for _, name := range names {
-		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-			return err
+		if err := root.mkdir(name); err != nil && !errors.Is(err, fs.ErrExist) {
+			return ioError(err)
 		}
 	}
 	// Also when nothing was made: whoever made them may not have come to this.
 	for _, name := range []string{"xorbs", ".", "..", "../.."} {
-		if err := osFS(dir).syncDir(name); err != nil && !errors.Is(err, fs.ErrPermission) {
+		if err := root.syncDir(name); err != nil && !errors.Is(err, fs.ErrPermission) {
 			return err // a parent that cannot be read cannot be synced, and was not made by us
 		}
 	}
@@ -228,6 +238,21 @@ func (d *Driver) Close() error {
 		)
 	})
 	return d.err
+}
+
+// remove removes a file of this process that no row names.
+func (d *Driver) remove(name string) error {
+	d.left.Store(path.Dir(name), true)
+	return d.fs.remove(name)
+}
+
+// syncLeft keeps files that were removed from coming again after a power cut, when nobody would know of them any more.
+func (d *Driver) syncLeft() error {
+	var errs []error
+	for dir := range d.left.Range {
+		errs = append(errs, d.fs.syncDir(dir.(string))) //nolint:errcheck,forcetypeassert // the map holds nothing else
+	}
+	return errors.Join(errs...)
 }
 
 // housekeep lets collection go on: it tells the catalog when this process is past an epoch, and sweeps after processes

@@ -131,6 +131,21 @@ func diskUse(t *testing.T, dir string) (bytes int64) {
 	return bytes
 }
 
+// ramDir is a directory in memory where there is one, for tests that do not need a disk.
+func ramDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "disk-test-") //nolint:usetesting // t.TempDir may be a disk
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
 func TestReopen(t *testing.T) {
 	dir := t.TempDir()
 	bodies := map[string][]byte{

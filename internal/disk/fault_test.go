@@ -7,216 +7,289 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"hugbucket/internal/object"
 )
 
 var errFault = errors.New("injected fault")
 
-// faultFS fails the nth call that changes something, and, when it stops, all calls after it, as if the process had died.
-type faultFS struct {
-	fsys
-	stops bool
+// fault fails the nth call.
+type fault struct {
+	// kind is "fail": this call only; "stop": all calls from then on, as if the process had died; "full": all from then on that
+	// take room, as if the disk were full.
+	kind string
+	only string // when it is not empty, only these calls count
 
-	mu    sync.Mutex
-	n     int // calls until the fault
-	fired string
+	mu     sync.Mutex
+	n      int // calls until the fault
+	hit    string
+	lifted bool
 }
 
-func (f *faultFS) step(what string) error {
+func (f *fault) on(c call) error {
+	if c.do == "mkdir" && strings.HasPrefix(c.name, "xorbs/") && c.name != "xorbs/7f" {
+		return f.later(c) // there are too many of them to try each
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.fired != "" {
-		if f.stops {
-			return errFault
-		}
+	if f.hit != "" {
+		return f.laterLocked(c)
+	}
+	if f.only == "" || f.only == c.String() {
+		f.n--
+	}
+	if f.n > 0 {
 		return nil
 	}
-	if f.n--; f.n == 0 {
-		f.fired = what
+	if f.hit = c.String(); f.kind == "full" {
+		return f.laterLocked(c)
+	}
+	return errTorn
+}
+
+// fired returns the call that failed; empty before there was one.
+func (f *fault) fired() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.hit
+}
+
+func (f *fault) lift() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.lifted = true
+}
+
+func (f *fault) later(c call) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.laterLocked(c)
+}
+
+// laterLocked is what comes of calls after the fault.
+func (f *fault) laterLocked(c call) error {
+	takesRoom := c.do == "write" || c.do == "create" || c.do == "mkdir"
+	switch {
+	case f.hit == "" || f.lifted:
+	case f.kind == "stop":
 		return errFault
+	case f.kind == "full" && takesRoom:
+		return unix.ENOSPC
 	}
 	return nil
 }
 
-func (f *faultFS) hit() string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.fired
-}
-
-func (f *faultFS) create(name string) (file, error) {
-	if err := f.step("create " + name); err != nil {
-		return nil, err
-	}
-	opened, err := f.fsys.create(name)
-	return &faultFile{opened, f, name}, err
-}
-
-func (f *faultFS) rename(from, to string) error {
-	if err := f.step("rename " + to); err != nil {
-		return err
-	}
-	return f.fsys.rename(from, to)
-}
-
-func (f *faultFS) remove(name string) error {
-	if err := f.step("remove " + name); err != nil {
-		return err
-	}
-	return f.fsys.remove(name)
-}
-
-func (f *faultFS) syncDir(name string) error {
-	if err := f.step("sync directory " + name); err != nil {
-		return err
-	}
-	return f.fsys.syncDir(name)
-}
-
-func (f *faultFS) reach(what string) error { return f.step(what) }
-
-type faultFile struct {
-	file
-	fs   *faultFS
-	name string
-}
-
-// WriteAt writes half of p when it fails: a torn write.
-func (f *faultFile) WriteAt(p []byte, off int64) (int, error) {
-	if err := f.fs.step("write " + f.name); err != nil {
-		n, werr := f.file.WriteAt(p[:len(p)/2], off)
-		return n, errors.Join(err, werr)
-	}
-	return f.file.WriteAt(p, off)
-}
-
-func (f *faultFile) sync() error {
-	if err := f.fs.step("sync " + f.name); err != nil {
-		return err
-	}
-	return f.file.sync()
-}
-
-// faultWork does a bit of everything and keeps what was acknowledged. What failed may or may not have happened.
-type faultWork struct {
-	s     *object.Store
-	acked map[string][]byte   // nil: deleted
-	maybe map[string][][]byte // what a key may name instead, because a change to it failed
-}
-
-func (w *faultWork) note(err error, key string, body []byte) {
-	if err == nil {
-		w.acked[key] = body
-		delete(w.maybe, key)
-		return
-	}
-	w.maybe[key] = append(w.maybe[key], body)
-}
-
-func (w *faultWork) run(ctx context.Context) {
-	_ = w.s.CreateBucket(ctx, "bucket", "")
-	put := func(key string, body []byte) {
-		_, err := w.s.Put(ctx, "bucket", key, bytes.NewReader(body), object.PutOptions{})
-		w.note(err, key, body)
-	}
-	small, big := randomBytes(5000, 1), randomBytes(2_500_000, 2)
-	put("small", small)
-	put("big", big)
-	put("again", big)
-	put("small", randomBytes(6000, 3))
-	for i := range 3 { // each pack holds two of these
-		put(fmt.Sprint("pack", i), randomBytes(700_000, uint64(10+i)))
-	}
-	_, err := w.s.Copy(ctx, object.CopyOptions{FromBucket: "bucket", FromKey: "big", ToBucket: "bucket", ToKey: "copy"})
-	w.note(err, "copy", big)
-	w.note(w.s.Delete(ctx, "bucket", "again", object.Condition{}), "again", nil)
-	_ = w.s.CreateBucket(ctx, "other", "")
-	_ = w.s.DeleteBucket(ctx, "other")
-	put("last", randomBytes(100, 4))
-}
-
-// TestFaults fails, and separately stops at, the kth call of a run that does a bit of everything, for k = 1, 2, … until a
-// run survives. After each, the store opens again, is clean, holds all that was acknowledged, and nothing half-written.
+// TestFaults fails, and separately stops at, the kth call that a run makes to the file system, SQLite's calls included, and
+// separately fills the disk there, for k = 1, 2, … until a run survives. A driver that did not stop goes on working. After each,
+// the store opens again, is swept and clean, and holds all that was acknowledged and nothing half-written.
 func TestFaults(t *testing.T) {
-	for _, stops := range []bool{false, true} {
-		t.Run(map[bool]string{false: "fail", true: "stop"}[stops], func(t *testing.T) {
-			k := 1
-			for faultRun(t, k, stops) {
+	step := 29 * stride // a prime: the calls of a transaction must not fall between
+	if s := os.Getenv("DISK_FAULT_STRIDE"); s != "" {
+		var err error
+		if step, err = strconv.Atoi(s); err != nil || step < 1 {
+			t.Fatalf("DISK_FAULT_STRIDE=%s", s)
+		}
+	}
+	old := faultStore(t)
+	for i, kind := range []string{"full", "fail", "stop"} {
+		for from, store := range map[string]string{"new": "", "old": old} {
+			t.Run(kind+"-"+from, func(t *testing.T) {
+				p, k, runs := newTap(t), 1+i*step/3, 0
+				for ; faultRun(t, p, store, &fault{kind: kind, n: k}); k += step {
+					runs++
+				}
+				if k < 150 {
+					t.Errorf("only %d calls were there to fail", k)
+				}
+				t.Logf("%d of some %d calls were failed, each in a run of its own", runs, k)
+			})
+		}
+		// What has lasted although it failed deserves to be tried each time.
+		if kind == "full" {
+			continue
+		}
+		t.Run(kind+"-committed", func(t *testing.T) {
+			p, k := newTap(t), 1
+			for faultRun(t, p, old, &fault{kind: kind, only: "reach committed", n: k}) {
 				k += stride
 			}
-			if k < 40 {
-				t.Errorf("only %d calls were there to fail", k)
+			if k < 15 {
+				t.Errorf("only %d transactions were there to fail", k)
 			}
-			t.Logf("%d calls were failed, each in a run of its own", k/stride)
 		})
 	}
 }
 
-// faultRun returns false when the run ended before the kth call.
-func faultRun(t *testing.T, k int, stops bool) bool {
+// faultStore makes a store in which one xorb is damaged, and in which a process died with all kinds of things under way.
+func faultStore(t *testing.T) string {
 	t.Helper()
-	dir := t.TempDir()
-	ffs := &faultFS{fsys: osFS(dir), stops: stops, n: k}
-	work := &faultWork{acked: make(map[string][]byte), maybe: make(map[string][][]byte)}
-	d, err := Open(t.Context(), dir, Options{fs: ffs, packSize: 1_500_000})
-	if err == nil {
-		work.s = object.New(d, object.Config{})
-		work.run(t.Context())
-		if stops && ffs.hit() != "" {
-			abandon(t, d)
-		} else if err := d.Close(); err != nil && ffs.hit() == "" {
-			t.Fatal(err)
-		}
-	} else if ffs.hit() == "" {
+	dir, p := ramDir(t), newTap(t)
+	dead := &fault{kind: "stop", n: 1 << 30}
+	p.on = dead.on
+	d, err := Open(t.Context(), dir, p.options(dir))
+	if err != nil {
 		t.Fatal(err)
 	}
-	if d, err = Open(t.Context(), dir, Options{}); err != nil {
-		t.Fatalf("after a fault at call %d (%s): open: %v", k, ffs.hit(), err)
+	s := newStore(t, d)
+	put(t, s, "rotten", randomBytes(1_200_000, 100))
+	names, err := filepath.Glob(filepath.Join(dir, "xorbs/*/*"))
+	if err != nil || len(names) != 1 {
+		t.Fatal(names, err)
 	}
-	defer func() {
-		if err := d.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
-	if err := d.sweep(t.Context()); err != nil {
-		t.Errorf("after a fault at call %d (%s): sweep: %v", k, ffs.hit(), err)
+	flip(t, names[0], func(size int) int { return size - 60 })
+	put(t, s, "kept", randomBytes(1_300_000, 101))
+	put(t, s, "kept small", randomBytes(1000, 102))
+	if _, err := newStaging(t.Context(), d, 103); err != nil {
+		t.Fatal(err)
 	}
-	if err := d.Check(t.Context(), func(p Problem) {
-		t.Errorf("after a fault at call %d (%s): check: %v", k, ffs.hit(), p)
-	}); err != nil {
-		t.Error(err)
-	}
-	work.s = object.New(d, object.Config{})
-	work.verify(t, fmt.Sprintf("after a fault at call %d (%s)", k, ffs.hit()))
-	return ffs.hit() != ""
+	dead.mu.Lock()
+	dead.hit = "death"
+	dead.mu.Unlock()
+	abandon(t, d)
+	return dir
 }
 
-// verify compares the store with what was acknowledged.
-func (w *faultWork) verify(t *testing.T, when string) {
+// faultRun returns false when the run ended before the fault.
+func faultRun(t *testing.T, p *tap, store string, f *fault) bool {
 	t.Helper()
-	keys := make(map[string]bool)
-	for key := range w.acked {
-		keys[key] = true
-	}
-	for key := range w.maybe {
-		keys[key] = true
-	}
-	for key := range keys {
-		acked, sure := w.acked[key] // nil, too, when nobody ever put it
-		got, err := readAll(t.Context(), w.s, key)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("%s: %s: %v", when, key, err)
-			continue
+	dir := ramDir(t)
+	var other *bystander
+	if store != "" {
+		if err := os.CopyFS(dir, os.DirFS(store)); err != nil {
+			t.Fatal(err)
 		}
-		right := got == nil && acked == nil || sure && bytes.Equal(got, acked)
-		for _, maybe := range w.maybe[key] {
-			right = right || bytes.Equal(got, maybe)
+		if f.n%2 == 0 { // as after a power cut: the lock of the dead process is gone
+			if err := os.Remove(filepath.Join(dir, "procs", "1")); err != nil {
+				t.Fatal(err)
+			}
 		}
-		if !right {
-			t.Errorf("%s: %s has %d bytes that nobody put there", when, key, len(got))
+		if f.n%3 == 0 {
+			other = newBystander(t, dir)
+		}
+	}
+	n := f.n
+	p.on = f.on
+	w := &faultWork{fault: f, old: store != "", acked: make(map[string][]byte), maybe: make(map[string][][]byte)}
+	w.errorf = func(format string, args ...any) {
+		t.Helper()
+		t.Errorf("fault at call %d (%s): %s", n, f.fired(), fmt.Sprintf(format, args...))
+	}
+	w.all(t, dir, p.options(dir))
+
+	d, err := Open(t.Context(), dir, Options{idle: true})
+	if err != nil {
+		w.errorf("open: %v", err)
+		return false
+	}
+	if err := errors.Join(d.sweep(t.Context()), d.index.reindex(t.Context())); err != nil {
+		w.errorf("sweep: %v", err)
+	}
+	if other != nil {
+		if err := other.goOn(t); err != nil {
+			w.errorf("another process: %v", err)
+		}
+	}
+	w.s = object.New(d, object.Config{})
+	w.verify(t.Context())
+	w.clean(t, d)
+	if err := d.Close(); err != nil {
+		w.errorf("close: %v", err)
+	}
+	return f.fired() != ""
+}
+
+// all opens the store, works, and closes it again, or dies.
+func (w *faultWork) all(t *testing.T, dir string, opts Options) {
+	t.Helper()
+	f := w.fault
+	d, err := Open(t.Context(), dir, opts)
+	if err != nil {
+		w.judge("open", err)
+		f.lift()
+		if f.kind == "stop" {
+			return
+		}
+		if d, err = Open(t.Context(), dir, opts); err != nil {
+			w.errorf("open once more: %v", err)
+			return
+		}
+	}
+	w.d, w.s = d, object.New(d, object.Config{})
+	w.run(t.Context(), "")
+	if f.kind == "stop" && f.fired() != "" {
+		before := databases(t, dir)
+		abandon(t, d)
+		if !maps.Equal(before, databases(t, dir)) {
+			w.errorf("the dead go on writing") // SQLite would when it closes
+		}
+		return
+	}
+	if f.kind == "full" && f.fired() != "" {
+		f.lift()
+		w.run(t.Context(), "more ")
+	}
+	before := f.fired()
+	if err := d.Close(); err != nil && f.fired() == before {
+		w.errorf("close: %v", err)
+	}
+}
+
+// databases returns what is in them and their logs.
+func databases(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	all := make(map[string]string)
+	for _, glob := range []string{"*.db", "*-wal", "*-journal"} {
+		names, err := filepath.Glob(filepath.Join(dir, glob))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			b, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all[name] = string(b)
+		}
+	}
+	return all
+}
+
+// clean checks the store, and that no file is left of processes that are gone. What is damaged is mended before.
+func (w *faultWork) clean(t *testing.T, d *Driver) {
+	t.Helper()
+	if w.old {
+		if err := w.mend(t.Context(), "rotten"); err != nil {
+			w.errorf("mend: %v", err)
+		}
+	}
+	if err := d.Check(t.Context(), func(p Problem) { w.errorf("check: %v", p) }); err != nil {
+		w.errorf("check: %v", err)
+	}
+	for _, glob := range []string{"tmp/*", "procs/*"} {
+		left, err := filepath.Glob(filepath.Join(d.dir, glob))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range left {
+			if name != d.proc.lock.Name() {
+				w.errorf("left: %s", name)
+			}
+		}
+	}
+	for what, query := range map[string]string{
+		"processes": `SELECT count(*) - 1 FROM procs`, "packs": `SELECT count(*) FROM packs WHERE sealed = 0`,
+	} {
+		if n := count(t, d, query); n != 0 {
+			w.errorf("left in the catalog: %d %s", n, what)
 		}
 	}
 }
@@ -240,5 +313,34 @@ func abandon(t *testing.T, d *Driver) {
 	err := errors.Join(d.proc.lock.Close(), d.index.close(), d.commit.close(), d.reads.close(), d.files.close())
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// verify compares the store with what was acknowledged.
+func (w *faultWork) verify(ctx context.Context) {
+	keys := make(map[string]bool)
+	for key := range w.acked {
+		keys[key] = true
+	}
+	for key := range w.maybe {
+		keys[key] = true
+	}
+	for key := range keys {
+		acked, sure := w.acked[key] // nil, too, when nobody ever put it
+		got, err := readAll(ctx, w.s, key)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			w.errorf("%s: %v", key, err)
+			continue
+		}
+		right := got == nil && acked == nil || sure && bytes.Equal(got, acked)
+		for _, maybe := range w.maybe[key] {
+			right = right || bytes.Equal(got, maybe)
+		}
+		if !right {
+			w.errorf("%s has %d bytes that nobody put there", key, len(got))
+		}
+		if _, err := w.s.Stat(ctx, "bucket", "pack1"+key); strings.HasSuffix(key, "joint") && got != nil && err == nil {
+			w.errorf("%s is there, but what was deleted with it is, too", key)
+		}
 	}
 }

@@ -22,6 +22,7 @@ type fsys interface {
 	// rename fails when to exists.
 	rename(from, to string) error
 	remove(name string) error
+	mkdir(name string) error
 	// syncDir makes creations, renames and removals in a directory durable.
 	syncDir(name string) error
 	// list returns the names in a directory.
@@ -77,6 +78,8 @@ func (root osFS) rename(from, to string) error {
 }
 
 func (root osFS) remove(name string) error { return os.Remove(root.path(name)) }
+
+func (root osFS) mkdir(name string) error { return os.Mkdir(root.path(name), 0o700) }
 
 func (root osFS) syncDir(name string) error {
 	d, err := os.Open(root.path(name))

@@ -117,6 +117,10 @@ func (c *committer) unregister() error {
 	p := c.d.proc
 	errs := []error{c.packs.seal()}
 	c.retire(c.packs.sealed)
+	if err := c.d.syncLeft(); err != nil {
+		c.d.litter.Store(true)
+		errs = append(errs, err)
+	}
 	errs = append(errs, c.tx(context.Background(), func(ctx context.Context) error {
 		if err := c.sealPacks(ctx); err != nil {
 			return err

@@ -323,7 +323,7 @@ func (s *session) Close() error {
 		case unsure || waited != nil:
 			s.d.litter.Store(true)
 		default:
-			errs = append(errs, s.d.fs.remove(x.at.file))
+			errs = append(errs, s.d.remove(x.at.file))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {

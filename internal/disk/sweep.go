@@ -71,11 +71,9 @@ func (d *Driver) sweepProcess(ctx context.Context, id int64) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		// A power cut can take the file and leave the row. But somebody may have removed it under a process that lives: that
-		// must not commit any more before its files are taken for garbage, and it cannot without its row.
-		if err := d.forgetProcess(ctx, id); err != nil {
-			return err
-		}
-		return d.sweepFiles(ctx, id)
+		// must not commit any more once its files are taken for garbage, and it cannot without its row. Both are one
+		// transaction, so that a sweep that is cut short is taken up again here, too.
+		return d.forgetProcess(ctx, id, d.sweepFiles)
 	case err != nil:
 		return err
 	case lock == nil:
@@ -85,18 +83,23 @@ func (d *Driver) sweepProcess(ctx context.Context, id int64) error {
 	if err := d.sweepFiles(ctx, id); err != nil {
 		return fmt.Errorf("sweep after process %d: %w", id, err)
 	}
-	if err := d.forgetProcess(ctx, id); err != nil {
+	if err := d.forgetProcess(ctx, id, nil); err != nil {
 		return err
 	}
 	return os.Remove(lock.Name())
 }
 
-// forgetProcess takes a process out of the catalog.
-func (d *Driver) forgetProcess(ctx context.Context, id int64) error {
+// forgetProcess takes a process out of the catalog, in one transaction with also.
+func (d *Driver) forgetProcess(ctx context.Context, id int64, also func(context.Context, int64) error) error {
 	if err := d.index.left(ctx, id); err != nil {
 		d.index.warn(err)
 	}
 	return d.commit.tx(ctx, func(ctx context.Context) error {
+		if also != nil {
+			if err := also(ctx, id); err != nil {
+				return err
+			}
+		}
 		if _, err := d.commit.conn.ExecContext(ctx, `UPDATE packs SET sealed = 1 WHERE proc = ?`, id); err != nil {
 			return err
 		}
@@ -105,7 +108,8 @@ func (d *Driver) forgetProcess(ctx context.Context, id int64) error {
 	})
 }
 
-// sweepFiles removes the files of a dead process that no row names.
+// sweepFiles removes the files of a dead process that no row names, so that they do not come again after a power cut: once the
+// process is forgotten, nobody would sweep them.
 func (d *Driver) sweepFiles(ctx context.Context, id int64) error {
 	for _, dir := range contentDirs() {
 		names, err := d.fs.list(dir)
@@ -125,6 +129,10 @@ func (d *Driver) sweepFiles(ctx context.Context, id int64) error {
 			if err := d.fs.remove(name); err != nil {
 				return err
 			}
+		}
+		// Also when nothing was removed: whoever removed it may have died before this.
+		if err := d.fs.syncDir(dir); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -62,6 +62,7 @@ func (x *xorbWriter) flush() error {
 	}
 	if x.f == nil {
 		x.name = d.proc.name("tmp/")
+		d.left.Store("tmp", true) // one way or the other it leaves
 		f, err := d.fs.create(x.name)
 		if err != nil {
 			return ioError(err)
@@ -146,5 +147,5 @@ func (x *xorbWriter) abort() error {
 	}
 	f := x.f
 	x.f = nil
-	return errors.Join(f.Close(), x.s.d.fs.remove(x.name))
+	return errors.Join(f.Close(), x.s.d.remove(x.name))
 }

@@ -125,7 +125,7 @@ func Register(name string, hook func(Op) error) error {
 }
 
 // Create makes an empty database with room for checksums. The layer must be registered as vfs. A database that is there
-// already stays as it is, unless it is empty.
+// already stays as it is, unless it is empty. A full disk is ENOSPC.
 func Create(path, vfs string) (err error) {
 	tls := libc.NewTLS()
 	defer tls.Close()
@@ -153,6 +153,9 @@ func Create(path, vfs string) (err error) {
 	}
 	if rc != sqlite3.SQLITE_OK {
 		err = fmt.Errorf("create %s: %s", filepath.Base(path), libc.GoString(sqlite3.Xsqlite3_errstr(tls, rc)))
+		if rc&0xFF == sqlite3.SQLITE_FULL {
+			err = fmt.Errorf("%w: %w", unix.ENOSPC, err)
+		}
 	}
 	if rc := sqlite3.Xsqlite3_close(tls, db); rc != sqlite3.SQLITE_OK && err == nil {
 		err = fmt.Errorf("close %s: code %d", filepath.Base(path), rc)
