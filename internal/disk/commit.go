@@ -11,6 +11,8 @@ import (
 	"slices"
 	"sync"
 
+	"modernc.org/sqlite"
+
 	"hugbucket/internal/object"
 	"hugbucket/internal/xet"
 )
@@ -30,6 +32,8 @@ const (
 var (
 	// errUnsure marks a commit that may or may not have lasted.
 	errUnsure = errors.New("the outcome of the commit is unknown")
+	// errAgain asks for a transaction to be begun again.
+	errAgain = errors.New("begin again")
 	// errStopped is returned by a store that is being closed.
 	errStopped = errors.New("the store is closed")
 )
@@ -333,31 +337,10 @@ func (c *committer) run(ctx context.Context) {
 func (c *committer) commit(ctx context.Context, g *group) {
 	c.retire(g.sealed)
 	noRoom := c.d.room(0)
-	err := c.tx(brief(ctx), func(ctx context.Context) error {
-		for _, r := range g.requests {
-			if r.err == nil && noRoom != nil && r.adds() {
-				r.err = noRoom // rows take room, too; what is kept free is for deletions
-			}
-			if r.err != nil {
-				continue
-			}
-			if r.plan, r.err = c.planFor(ctx, r); r.err != nil {
-				continue
-			}
-			if err := c.write(ctx, r.plan); err != nil {
-				return err
-			}
-		}
-		if g.pack != nil {
-			if _, err := c.st.putPack.ExecContext(ctx, g.pack.name, c.d.proc.id, g.size); err != nil {
-				return err
-			}
-		}
-		if err := c.sealPacks(ctx); err != nil {
-			return err
-		}
-		return c.tellEpoch(ctx)
-	})
+	err := errAgain
+	for errors.Is(err, errAgain) {
+		err = c.tx(brief(ctx), func(ctx context.Context) error { return c.writeGroup(ctx, g, noRoom) })
+	}
 	unsure := errors.Is(err, errUnsure)
 	if g.pack != nil && (err == nil || unsure) {
 		g.pack.named = true
@@ -372,6 +355,43 @@ func (c *committer) commit(ctx context.Context, g *group) {
 		err = ioError(err)
 	}
 	c.answer(g, err)
+}
+
+// writeGroup writes a group's rows in the transaction under way. A request that fails is left out. When it failed on a damaged
+// page, SQLite may have rolled the transaction back: the others then begin again, without it.
+func (c *committer) writeGroup(ctx context.Context, g *group, noRoom error) error {
+	for _, r := range g.requests {
+		if r.err == nil && noRoom != nil && r.adds() {
+			r.err = noRoom // rows take room, too; what is kept free is for deletions
+		}
+		if r.err != nil {
+			continue
+		}
+		var fromSQLite *sqlite.Error
+		if r.plan, r.err = c.planFor(ctx, r); errors.As(r.err, &fromSQLite) {
+			return errAgain
+		}
+		if r.err != nil {
+			continue
+		}
+		err := sqlError(c.write(ctx, r.plan))
+		if errors.Is(err, object.ErrCorrupt) {
+			r.err = err
+			return errAgain
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if g.pack != nil {
+		if _, err := c.st.putPack.ExecContext(ctx, g.pack.name, c.d.proc.id, g.size); err != nil {
+			return err
+		}
+	}
+	if err := c.sealPacks(ctx); err != nil {
+		return err
+	}
+	return c.tellEpoch(ctx)
 }
 
 // retire takes over packs that were ended. One that no row can name is removed at once: a full disk must not be filled up by

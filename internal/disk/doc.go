@@ -23,4 +23,9 @@
 // client is answered after that. Deletion runs the other way. A crash leaves bytes that no row names, never a row
 // without its bytes. Names of files are never used twice. Directories that files were removed from are synced before the
 // row of their process goes: nobody would sweep what a power cut brings back.
+//
+// # Rot
+//
+// Each chunk is compared with its hash, each page of the databases with its checksum, each row that says what a key or a file
+// is with one more: what has changed on disk is an error, never an answer.
 package disk

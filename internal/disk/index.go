@@ -39,7 +39,7 @@ type index struct {
 	d    *Driver
 	lock *lockFile               // index.lock, around what is written
 	db   atomic.Pointer[indexDB] // replaced when it is damaged or gone
-	bad  atomic.Pointer[indexDB] // one that could not be read
+	bad  atomic.Pointer[badIndex]
 
 	mu      sync.Mutex
 	room    sync.Cond // mu; pending has got smaller
@@ -70,10 +70,16 @@ func (x *index) lookup(ctx context.Context, h uint64) (loc, bool) {
 	return at, err == nil
 }
 
-// suspect takes note of an index that could not be used because it is damaged.
+// badIndex is an index that could not be read, and why.
+type badIndex struct {
+	db  *indexDB
+	err error
+}
+
+// suspect takes note of an index that could not be used because it is damaged: renew replaces it.
 func (x *index) suspect(db *indexDB, err error) {
-	if err != nil && errors.Is(sqlError(err), object.ErrCorrupt) {
-		x.bad.Store(db)
+	if err = sqlError(err); errors.Is(err, object.ErrCorrupt) {
+		x.bad.Store(&badIndex{db, err})
 	}
 }
 
@@ -142,7 +148,7 @@ func (x *index) run(ctx context.Context) {
 // flush writes what is pending.
 func (x *index) flush(ctx context.Context) {
 	x.mu.Lock()
-	if len(x.pending) == 0 && x.noted == x.told {
+	if len(x.pending) == 0 && x.noted == x.told && !x.missed {
 		x.mu.Unlock()
 		return
 	}
@@ -159,7 +165,7 @@ func (x *index) flush(ctx context.Context) {
 		return x.moveOn(ctx, tx, noted, missed)
 	})
 	x.mu.Lock()
-	defer x.mu.Unlock()
+	first := err != nil && x.failed == nil
 	if err != nil {
 		x.missed = true
 	} else {
@@ -167,6 +173,10 @@ func (x *index) flush(ctx context.Context) {
 	}
 	x.writing, x.failed = nil, err
 	x.room.Broadcast()
+	x.mu.Unlock()
+	if first {
+		x.warn(err)
+	}
 }
 
 // entry is a row of the index.

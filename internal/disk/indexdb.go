@@ -31,12 +31,7 @@ func openIndex(ctx context.Context, d *Driver) (_ *index, err error) {
 	if err := x.lock.lock(); err != nil {
 		return nil, errors.Join(err, x.lock.close())
 	}
-	db, err := x.openDB(ctx)
-	if errors.Is(err, object.ErrCorrupt) {
-		if err = d.putIndexAside(err); err == nil {
-			db, err = x.openDB(ctx)
-		}
-	}
+	db, err := x.openOrRemake(ctx)
 	if err = errors.Join(err, x.lock.unlock()); err != nil {
 		return nil, errors.Join(err, x.lock.close())
 	}
@@ -44,8 +39,24 @@ func openIndex(ctx context.Context, d *Driver) (_ *index, err error) {
 	return x, nil
 }
 
-// openDB opens the file, and creates it; what is in the catalog then is yet to be indexed. The caller holds the lock.
-func (x *index) openDB(ctx context.Context) (_ *indexDB, err error) {
+// openOrRemake opens the file, and replaces it when it is damaged. The caller holds the lock.
+func (x *index) openOrRemake(ctx context.Context) (*indexDB, error) {
+	last, err := x.d.lastXorb(ctx)
+	if err != nil {
+		return nil, err // of the catalog, not of the index
+	}
+	db, err := x.openDB(ctx, last)
+	if !errors.Is(err, object.ErrCorrupt) {
+		return db, err
+	}
+	if err := x.d.putIndexAside(err); err != nil {
+		return nil, err
+	}
+	return x.openDB(ctx, last)
+}
+
+// openDB opens the file, and creates it; all xorbs up to the row last are yet to be indexed then. The caller holds the lock.
+func (x *index) openDB(ctx context.Context, last int64) (_ *indexDB, err error) {
 	at := x.d.database("index.db", "NORMAL")
 	if err := at.ensure(); err != nil {
 		return nil, err
@@ -57,10 +68,6 @@ func (x *index) openDB(ctx context.Context) (_ *indexDB, err error) {
 		}
 	}()
 	if db.inode, err = inodeOf(at.path); err != nil {
-		return nil, err
-	}
-	last, err := x.d.lastXorb(ctx)
-	if err != nil {
 		return nil, err
 	}
 	if db.write, err = at.open(1, writeCacheKiB); err != nil {
@@ -98,7 +105,8 @@ func (db *indexDB) transaction(ctx context.Context, f func(context.Context, *ind
 		return err
 	}
 	if err := f(ctx, db, tx); err != nil {
-		return errors.Join(err, tx.Rollback())
+		_ = tx.Rollback() // SQLite rolls some failures back by itself; a second time is an error that says nothing new
+		return err
 	}
 	return tx.Commit()
 }
@@ -124,7 +132,8 @@ func (x *index) renew(ctx context.Context) (err error) {
 	if err != nil && !gone {
 		return err
 	}
-	if x.bad.Load() != old && inode == old.inode {
+	bad := x.bad.Load()
+	if (bad == nil || bad.db != old) && inode == old.inode {
 		return nil
 	}
 	if err := x.lock.lock(); err != nil {
@@ -132,13 +141,13 @@ func (x *index) renew(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, x.lock.unlock()) }()
 	// Somebody else may have been faster.
-	if inode, err = inodeOf(filepath.Join(x.d.dir, "index.db")); err == nil && inode == old.inode {
-		err = x.d.putIndexAside(object.ErrCorrupt)
+	if inode, err = inodeOf(filepath.Join(x.d.dir, "index.db")); err == nil && inode == old.inode && bad != nil {
+		err = x.d.putIndexAside(bad.err)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	db, err := x.openDB(ctx)
+	db, err := x.openOrRemake(ctx)
 	if err != nil {
 		return err
 	}
@@ -170,9 +179,13 @@ func inodeOf(path string) (uint64, error) {
 	return sys.Ino, nil
 }
 
-// lastXorb returns the highest row of a xorb, 0 if there is none.
-func (d *Driver) lastXorb(ctx context.Context) (id int64, err error) {
-	err = d.reads.db.QueryRowContext(brief(ctx), `SELECT ifnull(max(id), 0) FROM xorbs`).Scan(&id)
+// lastXorb returns the highest row that a xorb ever had, 0 if there was none.
+func (d *Driver) lastXorb(ctx context.Context) (int64, error) { return d.lastID(ctx, "xorbs") }
+
+// lastID returns the highest id that a row of a table ever had, 0 if there was none. It looks into none of the table's own
+// pages, which may be damaged.
+func (d *Driver) lastID(ctx context.Context, table string) (id int64, err error) {
+	err = d.reads.db.QueryRowContext(brief(ctx), `SELECT ifnull(max(seq), 0) FROM sqlite_sequence WHERE name = ?`, table).Scan(&id)
 	return id, sqlError(err)
 }
 

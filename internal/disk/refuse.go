@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"hugbucket/internal/disk/sumvfs"
 )
 
 // refuse returns why a store in dir must not be opened, if it can tell without changing anything there; kind is that of the
@@ -32,6 +34,9 @@ func refuse(dir string, kind int64) error {
 	if err != nil {
 		return err
 	}
+	if _, err := os.Stat(filepath.Join(dir, "index.db")); err == nil {
+		content = true // it is made after the catalog
+	}
 	for _, name := range []string{"catalog.db", "index.db"} {
 		version, err := peekFormat(filepath.Join(dir, name))
 		switch {
@@ -42,8 +47,8 @@ func refuse(dir string, kind int64) error {
 		case version > format:
 			return newerFormat(name, version)
 		case version == 0 && content && name == "catalog.db":
-			return errors.New("catalog.db is missing or empty, but there is content, which a new catalog would give up: " +
-				"put a backup of catalog.db back, or set storage.path to another directory")
+			return errors.New("catalog.db is missing or empty, but there is content or index.db, which a new one would give up: " +
+				"restore catalog.db from a backup, or set storage.path to another directory")
 		}
 	}
 	return refuseWrite(dir)
@@ -100,7 +105,7 @@ func hasContent(dir string) (bool, error) {
 }
 
 // errNoDatabase is returned for a file that SQLite did not write.
-var errNoDatabase = errors.New("not a database")
+var errNoDatabase = errors.New("not a database of this program")
 
 // peekFormat reads the format of a database from its header, without opening it: to open one changes its directory. 0 is
 // one that is missing or empty, and -1 one whose format may be in its log alone.
@@ -124,9 +129,10 @@ func peekFormat(path string) (int, error) {
 		return 0, fmt.Errorf("%s is a directory where a file of the store belongs: move it away", filepath.Base(path))
 	case err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
 		return 0, err
-	case n > 0 && string(header[:16]) != "SQLite format 3\x00":
-		return 0, fmt.Errorf("%s is damaged (%w): put a backup of it back, or set storage.path to another directory",
-			filepath.Base(path), errNoDatabase)
+	case n > 0 && (string(header[:16]) != "SQLite format 3\x00" || header[20] != sumvfs.Reserved):
+		name := filepath.Base(path)
+		return 0, fmt.Errorf("%s is damaged (%w): restore %s from a backup, or set storage.path to another directory",
+			name, errNoDatabase, name)
 	}
 	version := int(int32(binary.BigEndian.Uint32(header[60:64]))) // user_version
 	if version == 0 && wal != nil && wal.Size() > 0 {

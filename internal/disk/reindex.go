@@ -34,22 +34,32 @@ func (x *index) enter(ctx context.Context) {
 	}
 }
 
-// warn says what comes of an index that cannot be used.
+// warn says what comes of an index that cannot be used. Of one that is damaged, renew says so.
 func (x *index) warn(err error) {
+	if bad := x.bad.Load(); bad != nil && bad.db == x.db.Load() {
+		return
+	}
 	x.d.warn(fmt.Sprintf("index.db: %v; until that is over, content that is stored already may be stored again", err))
 }
 
 // moveOn notes in the transaction under way that this process has indexed its xorbs up to a row. When it has missed some, it
-// leaves all of them to reindex.
+// leaves all of them to reindex: all that it ever stored, when the index does not know the process.
 func (x *index) moveOn(ctx context.Context, tx *sql.Tx, to int64, missed bool) error {
 	if missed {
-		_, err := tx.ExecContext(ctx, `INSERT INTO todo (proc, done, until)
-			SELECT proc, done, ? FROM todo WHERE proc = ? AND until IS NULL`, to, x.d.proc.id)
+		_, err := tx.ExecContext(ctx, `INSERT INTO todo (proc, done, until) VALUES
+			(?1, ifnull((SELECT min(done) FROM todo WHERE proc = ?1 AND until IS NULL), 0), ?2)`, x.d.proc.id, to)
 		if err != nil {
 			return err
 		}
 	}
-	_, err := tx.ExecContext(ctx, `UPDATE todo SET done = max(done, ?) WHERE proc = ? AND until IS NULL`, to, x.d.proc.id)
+	res, err := tx.ExecContext(ctx, `UPDATE todo SET done = max(done, ?) WHERE proc = ? AND until IS NULL`, to, x.d.proc.id)
+	if err != nil {
+		return err
+	}
+	if n, err := res.RowsAffected(); err != nil || n > 0 {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO todo (proc, done, until) VALUES (?, ?, NULL)`, x.d.proc.id, to)
 	return err
 }
 
@@ -58,10 +68,12 @@ func (x *index) leave(ctx context.Context) {
 	x.mu.Lock()
 	missed := x.missed
 	x.mu.Unlock()
-	var err error
-	if missed {
+	err := x.renew(ctx) // a new index must not take this process for one that wrote all of it
+	switch {
+	case err != nil:
+	case missed:
 		err = x.left(ctx, x.d.proc.id)
-	} else {
+	default:
 		err = x.slice(ctx, func(ctx context.Context, _ *indexDB, tx *sql.Tx) error {
 			_, err := tx.ExecContext(ctx, `DELETE FROM todo WHERE proc = ? AND until IS NULL`, x.d.proc.id)
 			return err
@@ -117,19 +129,35 @@ func (x *index) sweep(ctx context.Context) error {
 func (x *index) maintain(ctx context.Context) {
 	t := time.NewTicker(tick)
 	defer t.Stop()
+	warned := ""
 	for {
 		err := x.renew(ctx)
 		if err == nil {
 			err = x.reindex(ctx)
 		}
-		if err != nil && ctx.Err() == nil {
+		if err != nil && ctx.Err() == nil && err.Error() != warned {
+			warned = err.Error() // once, not each second
 			x.warn(err)
 		}
+		x.retry()
 		select {
 		case <-ctx.Done():
 			return
 		case <-t.C:
 		}
+	}
+}
+
+// retry has flush called again when it failed, so that what it missed is left to reindex.
+func (x *index) retry() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if !x.missed {
+		return
+	}
+	select {
+	case x.wake <- struct{}{}:
+	default:
 	}
 }
 

@@ -129,7 +129,7 @@ func (d *Driver) noteDamage(ctx context.Context, h xet.Hash, err error) {
 	if terr != nil {
 		d.damaged.Delete(h) // the next one who meets it tries again
 	}
-	keys, _ := d.hurtBy(context.WithoutCancel(ctx), hurtByHash, h[:], warnKeys) // err is what matters
+	keys, _ := d.hurtBy(context.WithoutCancel(ctx), h) // err is what matters
 	d.warn(Problem{What: err.Error(), Keys: keys}.String())
 }
 
@@ -199,4 +199,17 @@ func damaged(h xet.Hash, at place, err error) error {
 		return fmt.Errorf("%w: %s: %w", object.ErrCorrupt, where, errGone)
 	}
 	return fmt.Errorf("read %s: %w", where, ioError(err))
+}
+
+// hurtByHash asks for the first keys that a xorb hurts, by the xorb's hash.
+const hurtByHash = `SELECT b.name, k.key FROM xorbs x JOIN refs r ON r.xorb = x.id JOIN keys k ON k.file = r.file
+	JOIN buckets b ON b.id = k.bucket WHERE x.hash = ? LIMIT ?`
+
+// hurtBy returns the first keys that a damaged xorb hurts, as bucket/key.
+func (d *Driver) hurtBy(ctx context.Context, h xet.Hash) (keys []string, err error) {
+	rows, err := d.rows(ctx, hurtByHash, h[:], warnKeys)
+	for _, r := range rows {
+		keys = append(keys, fmt.Sprintf("%s/%s", r[0], r[1]))
+	}
+	return keys, err
 }

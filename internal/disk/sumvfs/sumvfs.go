@@ -5,8 +5,8 @@
 //
 // The last 8 bytes of a page are a CRC-32C of its offset in the file (u64) and of all before (u32), and a mark (u32), all
 // little-endian. They are written when a page gets into the database file. Frames of the write-ahead log have checksums of
-// their own, which SQLite checks when it recovers. Programs without this layer can read such a database; what they write
-// into it will be taken for damage.
+// their own, which SQLite checks when it recovers, and not when it reads them later. Programs without this layer can read
+// such a database; what they write into it will be taken for damage.
 package sumvfs
 
 import (
@@ -51,6 +51,16 @@ func whole(page []byte, off int64) bool {
 	return binary.LittleEndian.Uint32(end[4:]) == mark && binary.LittleEndian.Uint32(end) == sum(page, off)
 }
 
+// blank says whether a page holds nothing but zeros.
+func blank(page []byte) bool {
+	for _, b := range page {
+		if b != 0 {
+			return false
+		}
+	}
+	return true
+}
+
 // isPage says whether n bytes are a page of a database, by SQLite's rule that its size is a power of two.
 func isPage(n int32) bool { return n >= leastPage && n&(n-1) == 0 }
 
@@ -65,8 +75,8 @@ type Op struct {
 // vfs is one registered layer.
 type vfs struct {
 	hook  func(Op) error
-	below sqlite3.Tsqlite3_vfs  // the system's
-	here  *sqlite3.Tsqlite3_vfs // outside Go's memory, like all that SQLite is told the address of
+	below sqlite3.Tsqlite3_vfs // the system's
+	here  uintptr              // what SQLite knows
 
 	mu     sync.Mutex
 	tables map[kind]*table
@@ -83,11 +93,11 @@ type kind struct {
 // table holds the methods of one kind of file.
 type table struct {
 	v     *vfs
-	below sqlite3.Tsqlite3_io_methods  // the system's
-	here  *sqlite3.Tsqlite3_io_methods // outside Go's memory
+	below sqlite3.Tsqlite3_io_methods // the system's
+	here  uintptr                     // what SQLite knows
 }
 
-// registered keeps what SQLite points at.
+// registered keeps the functions that SQLite knows by address.
 var registered struct {
 	mu   sync.Mutex
 	list []*vfs
@@ -102,23 +112,23 @@ func Register(name string, hook func(Op) error) error {
 	if system == 0 {
 		return errors.New("SQLite has no file system")
 	}
-	cname, err := libc.CString(name)
-	if err != nil {
-		return err
-	}
 	v := &vfs{hook: hook, tables: make(map[kind]*table), opened: make(map[uintptr]string)}
 	v.below = *(*sqlite3.Tsqlite3_vfs)(pointer(system))
-	if v.here, err = outside(tls, v.below); err != nil {
+	here := v.below
+	here.FpNext = 0
+	var err error
+	if here.FzName, err = libc.CString(name); err != nil {
 		return err
 	}
-	v.here.FpNext = 0
-	v.here.FzName = cname
-	v.here.FxOpen = v.function(v.open)
-	v.here.FxDelete = v.function(v.remove)
+	here.FxOpen = v.function(v.open)
+	here.FxDelete = v.function(v.remove)
+	if v.here, err = keep(tls, here); err != nil {
+		return err
+	}
 	registered.mu.Lock()
 	defer registered.mu.Unlock()
 	registered.list = append(registered.list, v)
-	if rc := sqlite3.Xsqlite3_vfs_register(tls, address(v.here), 0); rc != sqlite3.SQLITE_OK {
+	if rc := sqlite3.Xsqlite3_vfs_register(tls, v.here, 0); rc != sqlite3.SQLITE_OK {
 		return fmt.Errorf("register %s with SQLite: code %d", name, rc)
 	}
 	return nil
@@ -176,7 +186,7 @@ func (v *vfs) open(tls *libc.TLS, _, name, file uintptr, flags int32, out uintpt
 		}
 	}
 	rc := call[func(*libc.TLS, uintptr, uintptr, uintptr, int32, uintptr) int32](v.below.FxOpen)(
-		tls, address(v.here), name, file, flags, out)
+		tls, v.here, name, file, flags, out)
 	if rc != sqlite3.SQLITE_OK {
 		return rc
 	}
@@ -186,36 +196,44 @@ func (v *vfs) open(tls *libc.TLS, _, name, file uintptr, flags int32, out uintpt
 	if v.hook != nil {
 		v.opened[file] = base
 	}
-	if paged := flags&sqlite3.SQLITE_OPEN_MAIN_DB != 0; paged || v.hook != nil {
-		t, err := v.table(tls, kind{*methods, paged})
-		if err != nil {
-			return sqlite3.SQLITE_NOMEM
-		}
-		*methods = address(t.here)
+	paged := flags&sqlite3.SQLITE_OPEN_MAIN_DB != 0
+	if !paged && v.hook == nil {
+		return rc
 	}
+	t, err := v.table(tls, kind{*methods, paged})
+	if err != nil {
+		delete(v.opened, file)
+		call[func(*libc.TLS, uintptr) int32]((*sqlite3.Tsqlite3_io_methods)(pointer(*methods)).FxClose)(tls, file)
+		*methods = 0
+		return sqlite3.SQLITE_NOMEM
+	}
+	*methods = t.here
 	return rc
 }
 
 // table returns the methods for a kind of file, and makes them for the first.
-func (v *vfs) table(tls *libc.TLS, k kind) (_ *table, err error) {
+func (v *vfs) table(tls *libc.TLS, k kind) (*table, error) {
 	if t := v.tables[k]; t != nil {
 		return t, nil
 	}
 	t := &table{v: v, below: *(*sqlite3.Tsqlite3_io_methods)(pointer(k.system))}
-	if t.here, err = outside(tls, t.below); err != nil {
-		return nil, err
-	}
+	here := t.below
 	if v.hook != nil {
-		t.here.FxWrite = v.function(t.write)
-		t.here.FxSync = v.function(t.sync)
-		t.here.FxTruncate = v.function(t.truncate)
-		t.here.FxClose = v.function(t.close)
+		here.FxWrite = v.function(t.write)
+		here.FxSync = v.function(t.sync)
+		here.FxTruncate = v.function(t.truncate)
+		here.FxClose = v.function(t.close)
 	}
 	if k.paged {
-		t.here.FxRead = v.function(t.readPage)
-		t.here.FxWrite = v.function(t.writePage)
+		here.FxRead = v.function(t.readPage)
+		here.FxWrite = v.function(t.writePage)
+		here.FxDeviceCharacteristics = v.function(t.characteristics)
 		// Pages are never mapped into memory: that would go past the check.
-		t.here.FiVersion = min(t.here.FiVersion, 2)
+		here.FiVersion = min(here.FiVersion, 2)
+	}
+	var err error
+	if t.here, err = keep(tls, here); err != nil {
+		return nil, err
 	}
 	v.tables[k] = t
 	return t, nil
@@ -227,8 +245,8 @@ func (t *table) readPage(tls *libc.TLS, file, buf uintptr, n int32, off int64) i
 	case !isPage(n):
 	case rc == sqlite3.SQLITE_OK && !whole(memory(buf, n), off):
 		return sqlite3.SQLITE_IOERR_DATA
-	case rc == sqlite3.SQLITE_IOERR_SHORT_READ && off > 0:
-		return sqlite3.SQLITE_IOERR_DATA // SQLite would take what is missing for zeros
+	case rc == sqlite3.SQLITE_IOERR_SHORT_READ && (off > 0 || !blank(memory(buf, n))):
+		return sqlite3.SQLITE_IOERR_DATA // SQLite would take what is missing for zeros; only an empty file has no first page
 	}
 	return rc
 }
@@ -248,6 +266,12 @@ func (t *table) write(tls *libc.TLS, file, buf uintptr, n int32, off int64) int3
 		}
 	}
 	return call[func(*libc.TLS, uintptr, uintptr, int32, int64) int32](t.below.FxWrite)(tls, file, buf, n, off)
+}
+
+// characteristics says that the file is not to be read in parts of pages, which could not be checked.
+func (t *table) characteristics(tls *libc.TLS, file uintptr) int32 {
+	is := call[func(*libc.TLS, uintptr) int32](t.below.FxDeviceCharacteristics)(tls, file)
+	return is &^ sqlite3.SQLITE_IOCAP_SUBPAGE_READ
 }
 
 func (t *table) sync(tls *libc.TLS, file uintptr, flags int32) int32 {
@@ -280,7 +304,7 @@ func (v *vfs) remove(tls *libc.TLS, _, name uintptr, syncDir int32) int32 {
 			return rc
 		}
 	}
-	return call[func(*libc.TLS, uintptr, uintptr, int32) int32](v.below.FxDelete)(tls, address(v.here), name, syncDir)
+	return call[func(*libc.TLS, uintptr, uintptr, int32) int32](v.below.FxDelete)(tls, v.here, name, syncDir)
 }
 
 // ask asks the hook, and returns code when it says no.
@@ -311,20 +335,18 @@ func (v *vfs) function(f any) uintptr {
 // call is the reverse of function.
 func call[F any](at uintptr) F { return *(*F)(unsafe.Pointer(&struct{ uintptr }{at})) }
 
-// outside copies something out of Go's memory, for good: SQLite keeps its address, and calculates with it.
-func outside[T any](tls *libc.TLS, v T) (*T, error) {
+// keep copies something to where SQLite may have it for ever: it does arithmetic with addresses, which those in Go's memory
+// do not bear.
+func keep[T any](tls *libc.TLS, v T) (uintptr, error) {
 	at := libc.Xcalloc(tls, 1, libc.Tsize_t(unsafe.Sizeof(v)))
 	if at == 0 {
-		return nil, errors.New("out of memory")
+		return 0, errors.New("out of memory")
 	}
-	p := (*T)(pointer(at))
-	*p = v
-	return p, nil
+	*(*T)(pointer(at)) = v
+	return at, nil
 }
 
-func address[T any](p *T) uintptr { return uintptr(unsafe.Pointer(p)) }
-
-// pointer turns an address outside Go's memory into a pointer.
+// pointer turns an address that SQLite gave into a pointer. It is not Go's memory.
 func pointer(at uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&at)) }
 
 func memory(at uintptr, n int32) []byte { return unsafe.Slice((*byte)(pointer(at)), n) }
