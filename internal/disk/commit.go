@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"modernc.org/sqlite"
 
@@ -21,6 +23,12 @@ const (
 	// groupRequests and groupBytes bound what is committed together.
 	groupRequests = 256
 	groupBytes    = 32 << 20
+	// keepBody is how large a buffer may be that is kept for the next group.
+	keepBody = 2 << 20
+	// othersFresh is for how long what another process has stored may not be in the index yet, and othersLook for how long
+	// it is believed that there is no such process.
+	othersFresh = 2 * time.Second
+	othersLook  = 10 * time.Millisecond
 	// walLimit is the size at which a write-ahead log is cut back to nothing.
 	walLimit = 64 << 20
 	// walAgain is how much it grows between two attempts when readers are in the way.
@@ -64,7 +72,7 @@ func (r *request) adds() bool {
 }
 
 // committer makes all transactions that write the catalog. Commits that come at the same time share one sync of a pack and
-// one transaction. While the transaction of one group is made, the bytes of the next are appended and synced.
+// one transaction. While the transaction of one group is synced, the bytes of the next are appended and synced.
 type committer struct {
 	d        *Driver
 	db       *sql.DB
@@ -72,14 +80,19 @@ type committer struct {
 	lock     *lockFile     // between processes
 	bodies   chan *request // that bring bytes for a pack
 	plain    chan *request // that bring none
+	turn     chan struct{} // holds a token when the next group may be appended
 	appended chan *group   // whose bytes are durable; closed when no more come
 	stopped  chan struct{} // closed when nobody answers requests any more
 	packs    packs
-	sealing  []string // packs to be marked sealed in the next transaction
+	body     []byte                    // of the group before, to be used again; of appendBodies
+	lookedAt atomic.Pointer[time.Time] // when lookForOthers was last called
+	othersAt atomic.Pointer[time.Time] // and when it last found something
+	sealing  []string                  // packs to be marked sealed in the next transaction
 
 	mu      sync.Mutex // guards what follows
 	conn    *sql.Conn
 	st      writeStatements
+	ownXorb int64            // the last row of a xorb that this process has inserted or seen
 	walNext int64            // size of the write-ahead log at which it is cut back
 	buckets map[string]int64 // ids found in the transaction under way
 }
@@ -90,7 +103,7 @@ type writeStatements struct {
 	bucketID, keyInfo, putKey, delKey *sql.Stmt
 	fileByHash, insertFile            *sql.Stmt
 	undoomFile, undoomXorbs           *sql.Stmt
-	xorbByHash, insertXorb            *sql.Stmt
+	xorbByHash, insertXorb, lastXorb  *sql.Stmt
 	moveXorb, trash, mended           *sql.Stmt
 	fileDamaged, moveFile, delRefs    *sql.Stmt
 	insertRef, putPack, sealPack      *sql.Stmt
@@ -99,7 +112,7 @@ type writeStatements struct {
 func newCommitter(ctx context.Context, d *Driver, db *sql.DB, lock *lockFile) (*committer, error) {
 	c := &committer{
 		d: d, db: db, lock: lock, walPath: filepath.Join(d.dir, "catalog.db-wal"),
-		bodies: make(chan *request), plain: make(chan *request), appended: make(chan *group), stopped: make(chan struct{}),
+		bodies: make(chan *request), plain: make(chan *request), turn: make(chan struct{}, 1), appended: make(chan *group), stopped: make(chan struct{}),
 		walNext: walLimit,
 	}
 	c.packs.d = d
@@ -129,6 +142,7 @@ func (c *committer) queries() map[**sql.Stmt]string {
 		&c.st.undoomXorbs: `UPDATE xorbs SET doomed = 0
 			WHERE doomed <> 0 AND id IN (SELECT xorb FROM refs WHERE file = ?)`,
 		&c.st.xorbByHash: `SELECT id, doomed <> 0, id IN (SELECT xorb FROM damaged) FROM xorbs WHERE hash = ?`,
+		&c.st.lastXorb:   `SELECT ifnull(max(seq), 0) FROM sqlite_sequence WHERE name = 'xorbs'`,
 		&c.st.insertXorb: `INSERT INTO xorbs (hash, file, off, len) VALUES (?, ?, ?, ?) ON CONFLICT (hash) DO NOTHING`,
 		&c.st.insertRef:  `INSERT INTO refs (xorb, file) VALUES (?, ?)`,
 		&c.st.putKey: `INSERT INTO keys (bucket, key, version, file, info) VALUES (?, ?, 0, ?, ?)
@@ -260,43 +274,34 @@ func (c *committer) submit(ctx context.Context, r *request) error {
 // group is what is committed together.
 type group struct {
 	requests []*request
-	pack     *pack                    // that it was appended to; nil when it brought no bytes
-	size     int64                    // of the pack then
-	sealed   []*pack                  // that were ended before
-	placed   map[xet.Hash]*stagedXorb // what it has appended
+	pack     *pack   // that it was appended to; nil when it brought no bytes
+	size     int64   // of the pack then
+	sealed   []*pack // that were ended before
 }
 
-// appendBodies makes groups of what is submitted and brings bytes, and makes the bytes durable, until ctx ends. A group grows
-// for as long as the transaction of the one before takes.
+// appendBodies makes groups of what is submitted and brings bytes, and makes the bytes durable, until ctx ends. It begins when
+// the transaction of the group before is about to be synced: both syncs then take one time, and groups are as large as can be.
 func (c *committer) appendBodies(ctx context.Context) {
 	defer close(c.appended)
-	var next []*request
 	for {
-		if next == nil {
-			select {
-			case r := <-c.bodies:
-				next = gather(r, c.bodies)
-			case <-ctx.Done():
-				return
-			}
+		var first *request
+		select {
+		case first = <-c.bodies:
+		case <-ctx.Done():
+			return
 		}
-		g := &group{placed: make(map[xet.Hash]*stagedXorb)}
-		c.appendBytes(ctx, g, next)
-		next = nil
-		for next == nil {
-			select {
-			case c.appended <- g:
-			case r := <-c.bodies:
-				next = gather(r, c.bodies)
-				if c.packs.takes(g, next) {
-					c.appendBytes(ctx, g, next)
-					next = nil
-					continue
-				}
-				c.appended <- g
-			}
-			break
-		}
+		<-c.turn
+		g := &group{requests: gather(first, c.bodies)}
+		c.appendBytes(ctx, g)
+		c.appended <- g
+	}
+}
+
+// yield lets the next group be appended.
+func (c *committer) yield() {
+	select {
+	case c.turn <- struct{}{}:
+	default: // it may already
 	}
 }
 
@@ -319,6 +324,7 @@ func gather(r *request, queue <-chan *request) []*request {
 func (c *committer) run(ctx context.Context) {
 	defer close(c.stopped)
 	for {
+		c.yield()
 		var g *group
 		var more bool
 		select {
@@ -360,6 +366,10 @@ func (c *committer) commit(ctx context.Context, g *group) {
 // writeGroup writes a group's rows in the transaction under way. A request that fails is left out. When it failed on a damaged
 // page, SQLite may have rolled the transaction back: the others then begin again, without it.
 func (c *committer) writeGroup(ctx context.Context, g *group, noRoom error) error {
+	if err := c.lookForOthers(ctx); err != nil {
+		return err
+	}
+	var last int64 // row of a xorb
 	for _, r := range g.requests {
 		if r.err == nil && noRoom != nil && r.adds() {
 			r.err = noRoom // rows take room, too; what is kept free is for deletions
@@ -382,6 +392,7 @@ func (c *committer) writeGroup(ctx context.Context, g *group, noRoom error) erro
 		if err != nil {
 			return err
 		}
+		last = max(last, r.plan.last())
 	}
 	if g.pack != nil {
 		if _, err := c.st.putPack.ExecContext(ctx, g.pack.name, c.d.proc.id, g.size); err != nil {
@@ -391,7 +402,34 @@ func (c *committer) writeGroup(ctx context.Context, g *group, noRoom error) erro
 	if err := c.sealPacks(ctx); err != nil {
 		return err
 	}
-	return c.tellEpoch(ctx)
+	if err := c.tellEpoch(ctx); err != nil {
+		return err
+	}
+	c.ownXorb = max(last, c.ownXorb)
+	c.yield()
+	return nil
+}
+
+// lookForOthers takes note in the transaction under way of whether another process has stored something.
+func (c *committer) lookForOthers(ctx context.Context) error {
+	var last int64
+	if err := c.st.lastXorb.QueryRowContext(ctx).Scan(&last); err != nil {
+		return err
+	}
+	now := time.Now()
+	if last != c.ownXorb {
+		c.ownXorb = last
+		c.othersAt.Store(&now)
+	}
+	c.lookedAt.Store(&now)
+	return nil
+}
+
+// others says whether another process may have stored something that is not in the index yet. It does not ask the catalog for
+// that while transactions come one after the other: reading after each of them is expensive.
+func (c *committer) others() bool {
+	looked, at := c.lookedAt.Load(), c.othersAt.Load()
+	return looked == nil || time.Since(*looked) > othersLook || at != nil && time.Since(*at) < othersFresh
 }
 
 // retire takes over packs that were ended. One that no row can name is removed at once: a full disk must not be filled up by
@@ -420,72 +458,72 @@ func (c *committer) answer(g *group, err error) {
 	var last int64
 	for _, r := range g.requests {
 		if r.err == nil {
-			last = max(last, c.d.remember(r.plan))
+			c.d.remember(r.plan)
+			last = max(last, r.plan.last())
 		}
 	}
 	c.d.index.note(last)
 }
 
-// appendBytes adds requests to a group and puts their small xorbs into the pack, with one write and one sync. An error is that
-// of the requests that brought some.
-func (c *committer) appendBytes(ctx context.Context, g *group, requests []*request) {
-	g.requests = append(g.requests, requests...)
-	c.spare(ctx, requests)
-	var body []byte
-	var fresh []*stagedXorb
-	twins := make(map[*stagedXorb]*stagedXorb)
-	for _, r := range requests {
+// appendBytes puts the small xorbs of a group into the pack, with one write and one sync. An error is that of the requests
+// that brought some.
+func (c *committer) appendBytes(ctx context.Context, g *group) {
+	c.spare(ctx, g)
+	body := c.body[:0]
+	var xorbs []*stagedXorb
+	placed := make(map[xet.Hash]place)
+	for _, r := range g.requests {
 		for _, x := range r.sess.staged {
 			if !x.forPack() {
 				continue
 			}
-			if twin := g.placed[x.hash]; twin != nil {
-				twins[x] = twin
-				continue
+			at, ok := placed[x.hash]
+			if !ok {
+				at = place{off: int64(len(body)), len: int64(len(x.body))}
+				placed[x.hash] = at
+				body = append(body, x.body...)
 			}
-			g.placed[x.hash] = x
-			x.at = place{off: int64(len(body)), len: int64(len(x.body))}
-			body = append(body, x.body...)
-			fresh = append(fresh, x)
+			x.at = at
+			xorbs = append(xorbs, x)
 		}
 	}
-	var off int64
-	var err error
-	if len(body) > 0 {
-		off, err = c.packs.append(g, body)
+	if len(xorbs) == 0 {
+		return
+	}
+	off, err := c.packs.append(g, body)
+	if c.body = body; cap(body) > keepBody {
+		c.body = nil
+	}
+	for _, x := range xorbs {
+		if err == nil {
+			x.at.file = g.pack.name
+			x.at.off += off
+		}
 	}
 	if err != nil {
-		for _, x := range fresh {
-			delete(g.placed, x.hash)
-		}
-		for _, r := range requests {
+		for _, r := range g.requests {
 			if r.bytes() > 0 {
 				r.err = err
 			}
 		}
-		return
-	}
-	for _, x := range fresh {
-		x.at.file = g.pack.name
-		x.at.off += off
-	}
-	for x, twin := range twins {
-		x.at = twin.at
 	}
 }
 
-// spare keeps out of the pack what only files need that are stored already: somebody else may have stored the same content
+// spare keeps out of the pack what only files need that are stored already: another process may have stored the same content
 // just now, and the index does not know its chunks yet. The sessions' pins keep those files.
-func (c *committer) spare(ctx context.Context, requests []*request) {
+func (c *committer) spare(ctx context.Context, g *group) {
+	if !c.others() {
+		return
+	}
 	var files []xet.Hash
-	for _, r := range requests {
+	for _, r := range g.requests {
 		files = slices.AppendSeq(files, maps.Keys(r.sess.files))
 	}
 	whole, err := c.d.wholeFiles(ctx, files)
 	if err != nil {
 		whole = nil // it only saves space
 	}
-	for _, r := range requests {
+	for _, r := range g.requests {
 		r.sess.spare(whole)
 	}
 }

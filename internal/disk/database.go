@@ -24,10 +24,6 @@ import (
 // busyTimeout in ms. Transactions that write take turns by a lock file; this is for checkpoints and for other programs.
 const busyTimeout = "10000"
 
-// checkpointPages of 4 KiB in a log are carried over into the database at once. A page that many commits have changed is
-// written and synced once then.
-const checkpointPages = "4096"
-
 // sums is the name of the layer under SQLite that checks each page.
 const sums = "sumvfs"
 
@@ -94,7 +90,6 @@ func (b database) dsn(cacheKiB int) string {
 	q.Add("_pragma", "busy_timeout("+busyTimeout+")")
 	q.Add("_pragma", "journal_mode(WAL)")
 	q.Add("_pragma", "synchronous("+b.synchronous+")")
-	q.Add("_pragma", "wal_autocheckpoint("+checkpointPages+")")
 	q.Add("_pragma", "journal_size_limit("+strconv.Itoa(walLimit)+")")
 	q.Add("_pragma", "cache_size(-"+strconv.Itoa(cacheKiB)+")")
 	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: b.path}).EscapedPath(), RawQuery: q.Encode()}).String()

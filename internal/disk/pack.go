@@ -25,32 +25,18 @@ type packs struct {
 	doubt  atomic.Bool // a commit has failed: what is in the pack nobody can know
 }
 
-// takes says whether requests may join a group that was appended: their bytes go into the same pack.
-func (p *packs) takes(g *group, requests []*request) bool {
-	var n int64
-	for _, r := range requests {
-		n += int64(r.bytes())
-	}
-	return len(g.requests)+len(requests) <= groupRequests && p.cur != nil && p.cur == g.pack && p.cur.size+n <= p.d.pack &&
-		!p.doubt.Load()
-}
-
-// append writes bytes of a group into the pack and makes them durable. It tells the group where they went, and returns where
-// they begin. For the first bytes of a group, a pack that there is doubt about, or that is full, is ended, and handed on with
-// the group: no commit that comes after refers to it.
+// append writes a group's bytes into the pack and makes them durable. It tells the group where they went, and returns where
+// they begin. A pack that there is doubt about, or that is full, is ended first, and handed on with the group: no commit that
+// comes after refers to it.
 func (p *packs) append(g *group, body []byte) (off int64, err error) {
-	if g.pack == nil {
-		defer func() { g.sealed, p.sealed = append(g.sealed, p.sealed...), nil }()
-	}
+	defer func() { g.sealed, p.sealed = p.sealed, nil }()
 	if err := p.d.room(int64(len(body))); err != nil {
 		return 0, err
 	}
-	if g.pack == nil {
-		full := p.cur != nil && p.cur.size > 0 && p.cur.size+int64(len(body)) > p.d.pack
-		if p.doubt.Swap(false) || full {
-			if err := p.seal(); err != nil {
-				return 0, err
-			}
+	full := p.cur != nil && p.cur.size > 0 && p.cur.size+int64(len(body)) > p.d.pack
+	if p.doubt.Swap(false) || full {
+		if err := p.seal(); err != nil {
+			return 0, err
 		}
 	}
 	if p.cur == nil {

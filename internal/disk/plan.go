@@ -341,16 +341,21 @@ func (d *Driver) landed(p *plan) {
 	}
 }
 
-// remember indexes the xorbs that their session had forgotten: their footers are read for that, after the answer. It returns
-// the last row of the plan's xorbs.
-func (d *Driver) remember(p *plan) (last int64) {
+// last is the highest row of the xorbs that were stored.
+func (p *plan) last() (id int64) {
 	for _, x := range p.stored {
-		last = max(last, x.id)
+		id = max(id, x.id)
+	}
+	return id
+}
+
+// remember indexes the xorbs that their session had forgotten: their footers are read for that, after the answer.
+func (d *Driver) remember(p *plan) {
+	for _, x := range p.stored {
 		if x.forgotten {
 			if info, err := d.readFooter(x.staged.hash, x.staged.at); err == nil {
 				d.index.add(x.id, info) // the index is derived; who reads the xorb meets the same error
 			}
 		}
 	}
-	return last
 }

@@ -1,37 +1,35 @@
 package xet
 
-import "github.com/zeebo/blake3"
-
 // RangeHash computes the verification hash of a term, the hash over the raw
 // hashes of its chunks in order (Xet specification, term verification hashes),
-// as the chunks stream by. The zero value is ready. It holds one BLAKE3 state,
-// about 11 kB.
+// as the chunks stream by. The zero value is ready. From the first Add to Reset
+// it holds one BLAKE3 state, about 11 kB.
 type RangeHash struct {
-	b *blake3.Hasher // nil until the first Add
+	s *hashState // nil until the first Add
 }
 
 // Add appends the hash of a chunk.
 func (r *RangeHash) Add(h Hash) {
-	if r.b == nil {
-		r.b = newKeyed(verificationKey)
+	if r.s == nil {
+		r.s = verificationHasher.get()
 	}
-	_, _ = r.b.Write(h[:]) // never fails
+	_, _ = r.s.b.Write(h[:]) // never fails
 }
 
 // Sum gives the hash over the chunks so far. More may be added afterwards.
 func (r *RangeHash) Sum() Hash {
-	if r.b == nil {
+	if r.s == nil {
 		return VerificationHash(nil)
 	}
-	var out Hash
-	r.b.Sum(out[:0])
-	return out
+	r.s.b.Sum(r.s.out[:0])
+	return r.s.out
 }
 
 // Reset makes r stand for no chunks again.
 func (r *RangeHash) Reset() {
-	if r.b != nil {
-		r.b.Reset()
+	if r.s != nil {
+		verificationHasher.pool.Put(r.s)
+		r.s = nil
 	}
 }
 
