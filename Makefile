@@ -13,6 +13,7 @@ GOBUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X hu
 FUZZTIME   = 30s
 BENCH      = .
 SOAK_KILLS = 1000
+SOAK_CUTS  = 1500
 SCALE      = 10000000
 
 # Of `make run`: where it keeps its files, and what a new configuration gets instead of the defaults.
@@ -83,9 +84,12 @@ fmt:
 bench:
 	go test -run='^$$' -bench='$(BENCH)' -benchmem ./...
 
-# Kills processes that write to one store, and counts what is lost of what they had acknowledged.
+# The store's long tests: kills processes that write and counts what is lost of what they had acknowledged, fails each call in
+# turn, cuts the power, and runs many streams and one long one. A TMPDIR in memory makes it several times faster.
 soak:
-	DISK_SOAK_KILLS=$(SOAK_KILLS) go test -count=1 -timeout=2h -v -run='^TestSoak$$' ./internal/disk
+	DISK_SOAK_KILLS=$(SOAK_KILLS) DISK_FAULT_STRIDE=1 DISK_POWER_CUTS=$(SOAK_CUTS) DISK_PROCS_OPS=30000 \
+		DISK_MEMORY_MIB=64 DISK_TEST_STREAM_MIB=4096 go test -count=1 -timeout=3h -v \
+		-run='^(TestSoak|TestFaults|TestPowerCut|TestProcesses|TestMemory|TestLongUploadTakesLittleMemory)$$' ./internal/disk
 
 # Prints what things cost in a store of so many keys and chunks. 10000000 take a quarter of an hour or more, and 5 GB in TMPDIR.
 scale:

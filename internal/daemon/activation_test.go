@@ -19,6 +19,8 @@ import (
 
 	"github.com/coreos/go-systemd/v22/activation"
 
+	"github.com/rs/zerolog"
+
 	"hugbucket/internal/config"
 	"hugbucket/internal/object"
 	"hugbucket/internal/object/objecttest"
@@ -32,7 +34,7 @@ func osSurroundings(signals <-chan os.Signal) surroundings {
 	return surroundings{
 		stdout: os.Stdout, stderr: os.Stderr, signals: signals,
 		listeners: activation.ListenersWithNames, notify: systemdNotify,
-		openStore: func(context.Context, *config.Config) (*object.Store, error) {
+		openStore: func(context.Context, *config.Config, zerolog.Logger) (*object.Store, error) {
 			return object.New(objecttest.NewMemory(), object.Config{}), nil
 		},
 	}

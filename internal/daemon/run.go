@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -54,7 +55,7 @@ type surroundings struct {
 	signals        <-chan os.Signal
 	listeners      func() (map[string][]net.Listener, error)
 	notify         func(state string) error
-	openStore      func(context.Context, *config.Config) (*object.Store, error)
+	openStore      func(context.Context, *config.Config, zerolog.Logger) (*object.Store, error)
 }
 
 // Run runs a daemon until ctx ends or a signal comes. Its error is for Report.
@@ -67,6 +68,16 @@ func Run(ctx context.Context, p Program, args []string, stdout, stderr io.Writer
 		stdout: stdout, stderr: stderr, signals: signals,
 		listeners: activation.ListenersWithNames, notify: systemdNotify, openStore: OpenStore,
 	})
+}
+
+// memoryLimit is from where on the garbage collector works harder. Without it, the heap may grow to twice what is in use.
+const memoryLimit = 160 << 20
+
+// limitMemory sets memoryLimit, unless GOMEMLIMIT says something else.
+func limitMemory() {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryLimit)
+	}
 }
 
 func (p Program) run(ctx context.Context, args []string, env surroundings) error {
@@ -95,10 +106,11 @@ func (p Program) run(ctx context.Context, args []string, env surroundings) error
 	}
 
 	log := newLogger(env.stderr, p.Name, cfg.Log.Level)
+	limitMemory()
 	for _, w := range warnings {
 		log.Warn().Msg(w)
 	}
-	store, err := env.openStore(control.running, cfg)
+	store, err := env.openStore(control.running, cfg, log)
 	if err != nil && control.running.Err() != nil {
 		log.Info().Err(err).Msg("stopped while opening the store")
 		return nil // as it was asked to

@@ -112,7 +112,7 @@ func start(t *testing.T, p Program, text string, change func(*surroundings)) *in
 		stdout: io.Discard, stderr: stderr, signals: i.signals,
 		listeners: func() (map[string][]net.Listener, error) { return nil, nil },
 		notify:    func(state string) error { i.states <- state; return nil },
-		openStore: func(context.Context, *config.Config) (*object.Store, error) {
+		openStore: func(context.Context, *config.Config, zerolog.Logger) (*object.Store, error) {
 			return object.New(i.store, object.Config{}), nil
 		},
 	}
@@ -211,7 +211,7 @@ func TestRunEndsWithContext(t *testing.T) {
 			stdout: io.Discard, stderr: io.Discard,
 			listeners: func() (map[string][]net.Listener, error) { return nil, nil },
 			notify:    func(state string) error { ready <- state; return errors.New("no systemd") },
-			openStore: func(context.Context, *config.Config) (*object.Store, error) {
+			openStore: func(context.Context, *config.Config, zerolog.Logger) (*object.Store, error) {
 				return object.New(objecttest.NewMemory(), object.Config{}), nil
 			},
 		})
@@ -226,7 +226,7 @@ func TestRunEndsWithContext(t *testing.T) {
 func TestStopWhileOpening(t *testing.T) {
 	opening := make(chan struct{})
 	i := start(t, testProgram(hello), anyPort, func(e *surroundings) {
-		e.openStore = func(ctx context.Context, _ *config.Config) (*object.Store, error) {
+		e.openStore = func(ctx context.Context, _ *config.Config, _ zerolog.Logger) (*object.Store, error) {
 			close(opening)
 			<-ctx.Done()
 			return nil, errors.New("interrupted")
@@ -294,8 +294,8 @@ func TestRunErrors(t *testing.T) {
 	}
 }
 
-func noStore(err error) func(context.Context, *config.Config) (*object.Store, error) {
-	return func(context.Context, *config.Config) (*object.Store, error) { return nil, err }
+func noStore(err error) func(context.Context, *config.Config, zerolog.Logger) (*object.Store, error) {
+	return func(context.Context, *config.Config, zerolog.Logger) (*object.Store, error) { return nil, err }
 }
 
 func noDoor(err error) func(*config.Config, *object.Store, zerolog.Logger) (*Door, error) {

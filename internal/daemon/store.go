@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 
+	"github.com/rs/zerolog"
+
 	"hugbucket/internal/config"
 	"hugbucket/internal/disk"
 	"hugbucket/internal/object"
@@ -43,9 +45,12 @@ func LoadConfig(path string) (*config.Config, error) {
 }
 
 // OpenStore opens the store that the configuration names. ctx bounds the
-// opening.
-func OpenStore(ctx context.Context, cfg *config.Config) (*object.Store, error) {
-	d, err := disk.Open(ctx, cfg.Storage.Path, disk.Options{MinFree: int64(cfg.Storage.MinFree)})
+// opening. What the store warns of goes to log.
+func OpenStore(ctx context.Context, cfg *config.Config, log zerolog.Logger) (*object.Store, error) {
+	d, err := disk.Open(ctx, cfg.Storage.Path, disk.Options{
+		MinFree: int64(cfg.Storage.MinFree),
+		Warn:    func(text string) { log.Warn().Msg(text) },
+	})
 	if err != nil {
 		return nil, err
 	}

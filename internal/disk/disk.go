@@ -206,6 +206,9 @@ func (d *Driver) openCatalog(ctx context.Context, lock *lockFile) (_ *sql.DB, er
 	}
 	defer func() { err = errors.Join(err, lock.unlock()) }()
 	at := d.catalogDB()
+	if err := at.checkLog(); err != nil {
+		return nil, err
+	}
 	if err := at.ensure(); err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@
 //	tmp/<id>.<n>              xorbs in the making
 //	procs/<id>                locked by the process that has this id, for as long as it lives
 //	commit.lock, index.lock   locked around transactions, so that processes take turns fairly
+//	reindex.lock              locked by the process that fills the index
 //
 // # Words
 //
@@ -27,5 +28,6 @@
 // # Rot
 //
 // Each chunk is compared with its hash, each page of the databases with its checksum, each row that says what a key or a file
-// is with one more: what has changed on disk is an error, never an answer.
+// is with one more: what has changed on disk is an error, never an answer. There is one exception: when a bit flips in the
+// last transaction of catalog.db-wal after all processes have died, it looks as if a power cut had torn it.
 package disk

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"testing"
@@ -55,6 +56,7 @@ func memoryChild(dir, size string) error {
 	if err != nil {
 		return err
 	}
+	debug.SetMemoryLimit(160 << 20) // as the daemons do
 	d, err := Open(context.Background(), dir, Options{})
 	if err != nil {
 		return err

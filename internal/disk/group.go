@@ -1,0 +1,329 @@
+package disk
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"modernc.org/sqlite"
+
+	"hugbucket/internal/object"
+	"hugbucket/internal/xet"
+)
+
+const (
+	// groupRequests and groupBytes bound what is committed together.
+	groupRequests = 256
+	groupBytes    = 32 << 20
+	// keepBody is how large a buffer may be that is kept for the next group.
+	keepBody = 2 << 20
+	// othersFresh is for how long what another process has stored may not be in the index yet, and othersLook for how long
+	// it is believed that there is no such process.
+	othersFresh = 2 * time.Second
+	othersLook  = 10 * time.Millisecond
+)
+
+// request is one session's commit.
+type request struct {
+	sess    *session
+	changes []object.Change
+	done    chan struct{} // closed when err is set
+	err     error
+	plan    *plan
+}
+
+// bytes returns how much the request brings that is not durable yet.
+func (r *request) bytes() int {
+	n := 0
+	for _, x := range r.sess.staged {
+		if x.forPack() {
+			n += len(x.body)
+		}
+	}
+	return n
+}
+
+// adds says whether the request makes a key name something.
+func (r *request) adds() bool {
+	return slices.ContainsFunc(r.changes, func(ch object.Change) bool { return ch.New != nil })
+}
+
+// submit commits a request and waits for the outcome.
+func (c *committer) submit(ctx context.Context, r *request) error {
+	if err := live(ctx); err != nil { // select would toss a coin
+		return err
+	}
+	r.done = make(chan struct{})
+	queue := c.plain
+	if r.bytes() > 0 {
+		queue = c.bodies
+	}
+	select {
+	case queue <- r:
+	case <-c.stopped:
+		return errStopped
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	<-r.done // from here on it is decided by the disk, not by ctx
+	return r.err
+}
+
+// group is what is committed together.
+type group struct {
+	requests []*request
+	pack     *pack   // that it was appended to; nil when it brought no bytes
+	size     int64   // of the pack then
+	sealed   []*pack // that were ended before
+}
+
+// appendBodies makes groups of what is submitted and brings bytes, and makes the bytes durable, until ctx ends. It begins when
+// the transaction of the group before is about to be synced: both syncs then take one time, and groups are as large as can be.
+func (c *committer) appendBodies(ctx context.Context) {
+	defer close(c.appended)
+	for {
+		var first *request
+		select {
+		case first = <-c.bodies:
+		case <-ctx.Done():
+			return
+		}
+		<-c.turn
+		g := &group{requests: gather(first, c.bodies)}
+		c.appendBytes(ctx, g)
+		c.appended <- g
+	}
+}
+
+// yield lets the next group be appended.
+func (c *committer) yield() {
+	select {
+	case c.turn <- struct{}{}:
+	default: // it may already
+	}
+}
+
+// gather adds to a request those that are waiting, within bounds.
+func gather(r *request, queue <-chan *request) []*request {
+	out, n := []*request{r}, r.bytes()
+	for len(out) < groupRequests && n < groupBytes {
+		select {
+		case r := <-queue:
+			out = append(out, r)
+			n += r.bytes()
+		default:
+			return out
+		}
+	}
+	return out
+}
+
+// run commits groups, and what brings no bytes, until no more come.
+func (c *committer) run(ctx context.Context) {
+	defer close(c.stopped)
+	for {
+		c.yield()
+		var g *group
+		var more bool
+		select {
+		case g, more = <-c.appended:
+			if !more {
+				return
+			}
+		case r := <-c.plain:
+			g = &group{requests: gather(r, c.plain)}
+		}
+		c.commit(ctx, g)
+	}
+}
+
+// commit makes one transaction of a group's rows and keys, and answers all of it.
+func (c *committer) commit(ctx context.Context, g *group) {
+	c.retire(g.sealed)
+	noRoom := c.d.room(0)
+	err := errAgain
+	for errors.Is(err, errAgain) {
+		err = c.tx(brief(ctx), func(ctx context.Context) error { return c.writeGroup(ctx, g, noRoom) })
+	}
+	unsure := errors.Is(err, errUnsure)
+	if g.pack != nil && (err == nil || unsure) {
+		g.pack.named = true
+	}
+	if err == nil {
+		c.sealing = c.sealing[:0]
+	} else {
+		c.packs.doubt.Store(true)
+		if unsure {
+			c.d.litter.Store(true) // a pack that no row names
+		}
+		err = ioError(err)
+	}
+	c.answer(g, err)
+}
+
+// writeGroup writes a group's rows in the transaction under way. A request that fails is left out. When it failed on a damaged
+// page, SQLite may have rolled the transaction back: the others then begin again, without it.
+func (c *committer) writeGroup(ctx context.Context, g *group, noRoom error) error {
+	if err := c.lookForOthers(ctx); err != nil {
+		return err
+	}
+	var last int64 // row of a xorb
+	for _, r := range g.requests {
+		if r.err == nil && noRoom != nil && r.adds() {
+			r.err = noRoom // rows take room, too; what is kept free is for deletions
+		}
+		if r.err != nil {
+			continue
+		}
+		var fromSQLite *sqlite.Error
+		if r.plan, r.err = c.planFor(ctx, r); errors.As(r.err, &fromSQLite) {
+			return errAgain
+		}
+		if r.err != nil {
+			continue
+		}
+		err := sqlError(c.write(ctx, r.plan))
+		if errors.Is(err, object.ErrCorrupt) {
+			r.err = err
+			return errAgain
+		}
+		if err != nil {
+			return err
+		}
+		last = max(last, r.plan.last())
+	}
+	if g.pack != nil {
+		if _, err := c.st.putPack.ExecContext(ctx, g.pack.name, c.d.proc.id, g.size); err != nil {
+			return err
+		}
+	}
+	if err := c.sealPacks(ctx); err != nil {
+		return err
+	}
+	if err := c.tellEpoch(ctx); err != nil {
+		return err
+	}
+	c.ownXorb = max(last, c.ownXorb)
+	c.yield()
+	return nil
+}
+
+// lookForOthers takes note in the transaction under way of whether another process has stored something.
+func (c *committer) lookForOthers(ctx context.Context) error {
+	var last int64
+	if err := c.st.lastXorb.QueryRowContext(ctx).Scan(&last); err != nil {
+		return err
+	}
+	now := time.Now()
+	if last != c.ownXorb {
+		c.ownXorb = last
+		c.othersAt.Store(&now)
+	}
+	c.lookedAt.Store(&now)
+	return nil
+}
+
+// others says whether another process may have stored something that is not in the index yet. It does not ask the catalog for
+// that while transactions come one after the other: reading after each of them is expensive.
+func (c *committer) others() bool {
+	looked, at := c.lookedAt.Load(), c.othersAt.Load()
+	return looked == nil || time.Since(*looked) > othersLook || at != nil && time.Since(*at) < othersFresh
+}
+
+// retire takes over packs that were ended. One that no row can name is removed at once: a full disk must not be filled up by
+// attempts. The others are marked with the next transaction.
+func (c *committer) retire(sealed []*pack) {
+	for _, p := range sealed {
+		if p.named {
+			c.sealing = append(c.sealing, p.name)
+		} else if c.d.remove(p.name) != nil {
+			c.d.litter.Store(true)
+		}
+	}
+}
+
+// answer tells each request of a group what came of it.
+func (c *committer) answer(g *group, err error) {
+	for _, r := range g.requests {
+		if r.err == nil {
+			r.err = err
+		}
+		if r.err == nil {
+			c.d.landed(r.plan)
+		}
+		close(r.done)
+	}
+	var last int64
+	for _, r := range g.requests {
+		if r.err == nil {
+			c.d.remember(r.plan)
+			last = max(last, r.plan.last())
+		}
+	}
+	c.d.index.note(last)
+}
+
+// appendBytes puts the small xorbs of a group into the pack, with one write and one sync. An error is that of the requests
+// that brought some.
+func (c *committer) appendBytes(ctx context.Context, g *group) {
+	c.spare(ctx, g)
+	body := c.body[:0]
+	var xorbs []*stagedXorb
+	placed := make(map[xet.Hash]place)
+	for _, r := range g.requests {
+		for _, x := range r.sess.staged {
+			if !x.forPack() {
+				continue
+			}
+			at, ok := placed[x.hash]
+			if !ok {
+				at = place{off: int64(len(body)), len: int64(len(x.body))}
+				placed[x.hash] = at
+				body = append(body, x.body...)
+			}
+			x.at = at
+			xorbs = append(xorbs, x)
+		}
+	}
+	if len(xorbs) == 0 {
+		return
+	}
+	off, err := c.packs.append(g, body)
+	if c.body = body; cap(body) > keepBody {
+		c.body = nil
+	}
+	for _, x := range xorbs {
+		if err == nil {
+			x.at.file = g.pack.name
+			x.at.off += off
+		}
+	}
+	if err != nil {
+		for _, r := range g.requests {
+			if r.bytes() > 0 {
+				r.err = err
+			}
+		}
+	}
+}
+
+// spare keeps out of the pack what only files need that are stored already: another process may have stored the same content
+// just now, and the index does not know its chunks yet. The sessions' pins keep those files.
+func (c *committer) spare(ctx context.Context, g *group) {
+	if !c.others() {
+		return
+	}
+	var files []xet.Hash
+	for _, r := range g.requests {
+		files = slices.AppendSeq(files, maps.Keys(r.sess.files))
+	}
+	whole, err := c.d.wholeFiles(ctx, files)
+	if err != nil {
+		whole = nil // it only saves space
+	}
+	for _, r := range g.requests {
+		r.sess.spare(whole)
+	}
+}
