@@ -30,7 +30,7 @@ type readPool struct {
 }
 
 func openReadPool(ctx context.Context, catalog database) (*readPool, error) {
-	db, err := catalog.open(readers, readCacheKiB)
+	db, err := catalog.open(readers, catalogCacheKiB)
 	if err != nil {
 		return nil, err
 	}

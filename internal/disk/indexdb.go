@@ -77,7 +77,7 @@ func (x *index) openDB(ctx context.Context, last int64) (_ *indexDB, err error) 
 	if err := prepareDB(ctx, db.write, "index.db", indexSchema+all); err != nil {
 		return nil, err
 	}
-	if db.read, err = at.open(readers, readCacheKiB); err != nil {
+	if db.read, err = at.open(readers, indexCacheKiB); err != nil {
 		return nil, err
 	}
 	if err := prepare(ctx, db.read, map[**sql.Stmt]string{&db.find: `SELECT loc FROM chunks WHERE h = ?`}); err != nil {
