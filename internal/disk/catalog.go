@@ -51,7 +51,7 @@ func openReadPool(ctx context.Context, catalog database) (*readPool, error) {
 		&p.byHash: `SELECT id, file, off, len FROM xorbs WHERE hash = ?`,
 		&p.byID: `SELECT hash, file, off, len FROM xorbs WHERE id = ? AND doomed = 0
 			AND id NOT IN (SELECT xorb FROM damaged)`,
-		&p.epoch: `SELECT m.epoch, p.epoch FROM meta m, procs p WHERE p.id = ?`,
+		&p.epoch: `SELECT m.epoch, p.epoch FROM meta m, procs p WHERE p.id = ? AND p.epoch <> 0`,
 	})
 	if err != nil {
 		return nil, errors.Join(err, db.Close())

@@ -75,6 +75,7 @@ func newCommitter(ctx context.Context, d *Driver, db *sql.DB, lock *lockFile) (*
 		walNext: walLimit,
 	}
 	c.packs.d = d
+	c.turn <- struct{}{}
 	var err error
 	if c.conn, err = db.Conn(ctx); err != nil {
 		return nil, errors.Join(sqlError(err), db.Close(), lock.close())
@@ -88,7 +89,7 @@ func newCommitter(ctx context.Context, d *Driver, db *sql.DB, lock *lockFile) (*
 
 func (c *committer) queries() map[**sql.Stmt]string {
 	return map[**sql.Stmt]string{
-		&c.st.epoch:      `SELECT m.epoch, p.epoch FROM meta m, procs p WHERE p.id = ?`,
+		&c.st.epoch:      `SELECT m.epoch, p.epoch FROM meta m, procs p WHERE p.id = ? AND p.epoch <> 0`,
 		&c.st.tellEpoch:  `UPDATE procs SET epoch = ? WHERE id = ?`,
 		&c.st.insertProc: `INSERT INTO procs (epoch) VALUES (?)`,
 		&c.st.deleteProc: `DELETE FROM procs WHERE id = ?`,
@@ -197,6 +198,20 @@ func (c *committer) truncate(ctx context.Context) {
 		c.walNext = walLimit
 	}
 	_, _ = c.conn.ExecContext(ctx, "PRAGMA busy_timeout = "+busyTimeout) // if it fails, turns are taken with less patience
+}
+
+// cutLog cuts the write-ahead log back whatever its size, so that what a quiet store was last told does not lie in the log for
+// ever.
+func (c *committer) cutLog(ctx context.Context) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.lock.lock(); err != nil {
+		return
+	}
+	c.walNext = 1
+	c.truncate(ctx)
+	c.walNext = max(c.walNext, walLimit)
+	_ = c.lock.unlock() // what fails here fails again with the next commit, and is told there
 }
 
 // sealPacks marks the packs that were sealed since.

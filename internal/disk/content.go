@@ -131,8 +131,8 @@ func (c *content) Block(ctx context.Context, off, want int64) ([]byte, error) {
 			return nil, err
 		}
 		b, err := c.block(at, off, want)
-		if errors.Is(err, errGone) && !moved {
-			// The xorb has moved since its place was cached: its row says where to.
+		if errors.Is(err, object.ErrCorrupt) && !moved {
+			// The xorb may have moved since its place was cached: its row says where to.
 			c.d.xorbs.drop(at.xorb.info.Hash)
 			c.xorb, c.to = nil, 0
 			continue

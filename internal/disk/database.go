@@ -180,6 +180,8 @@ func sqlError(err error) error {
 	switch se.Code() {
 	case sqlite3.SQLITE_IOERR_DATA:
 		return fmt.Errorf("%w: checksum of a page: %w", object.ErrCorrupt, err)
+	case sqlite3.SQLITE_IOERR_CORRUPTFS: // a bad sector
+		return fmt.Errorf("%w: %w", object.ErrCorrupt, err)
 	case sqlite3.SQLITE_IOERR_SHMSIZE: // the file of shared memory could not be made longer
 		return fmt.Errorf("%w: %w", object.ErrNoSpace, err)
 	}

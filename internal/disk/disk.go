@@ -64,6 +64,7 @@ type Driver struct {
 	files  *fileCache
 
 	sweeping sync.Mutex // one sweep at a time
+	buckets  sync.Map   // names of buckets that were there when somebody last looked
 	damaged  sync.Map   // xet.Hash of xorbs whose damage is in the catalog
 
 	// litter is set when files of this process may lie about that no row names. It then leaves its row in the catalog, so
@@ -250,7 +251,7 @@ func (d *Driver) Close() error {
 // remove removes a file of this process that no row names.
 func (d *Driver) remove(name string) error {
 	d.left.Store(path.Dir(name), true)
-	return d.fs.remove(name)
+	return ioError(d.fs.remove(name))
 }
 
 // syncLeft keeps files that were removed from coming again after a power cut, when nobody would know of them any more.
@@ -269,6 +270,7 @@ func (d *Driver) housekeep(ctx context.Context) {
 	defer t.Stop()
 	for n := 0; ; n++ {
 		if n%sweepEvery == 0 {
+			d.commit.cutLog(ctx)
 			_ = d.sweep(ctx) // what it could not sweep is there the next time
 		}
 		select {
@@ -284,7 +286,7 @@ func (d *Driver) housekeep(ctx context.Context) {
 func (d *Driver) room(n int64) error {
 	free, _, err := d.fs.free()
 	if err != nil {
-		return err
+		return ioError(err)
 	}
 	if free-n < d.floor {
 		return fmt.Errorf("%w: %d MiB free, %d MiB are kept free", object.ErrNoSpace, free>>20, d.floor>>20)

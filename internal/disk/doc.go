@@ -28,6 +28,7 @@
 // # Rot
 //
 // Each chunk is compared with its hash, each page of the databases with its checksum, each row that says what a key or a file
-// is with one more: what has changed on disk is an error, never an answer. There is one exception: when a bit flips in the
-// last transaction of catalog.db-wal after all processes have died, it looks as if a power cut had torn it.
+// is with one more: what has changed on disk is an error, never an answer. There is one exception: when a bit flips in the last
+// transaction of catalog.db-wal, or in the frame before it, after all processes have died, it looks as if a power cut had
+// torn it.
 package disk

@@ -77,6 +77,7 @@ type group struct {
 	pack     *pack   // that it was appended to; nil when it brought no bytes
 	size     int64   // of the pack then
 	sealed   []*pack // that were ended before
+	turn     bool    // it was appended, and the next may not be yet
 }
 
 // appendBodies makes groups of what is submitted and brings bytes, and makes the bytes durable, until ctx ends. It begins when
@@ -91,17 +92,17 @@ func (c *committer) appendBodies(ctx context.Context) {
 			return
 		}
 		<-c.turn
-		g := &group{requests: gather(first, c.bodies)}
+		g := &group{requests: gather(first, c.bodies), turn: true}
 		c.appendBytes(ctx, g)
 		c.appended <- g
 	}
 }
 
-// yield lets the next group be appended.
-func (c *committer) yield() {
-	select {
-	case c.turn <- struct{}{}:
-	default: // it may already
+// yield lets the next group be appended, once for each that was: there is one token.
+func (c *committer) yield(g *group) {
+	if g.turn {
+		g.turn = false
+		c.turn <- struct{}{}
 	}
 }
 
@@ -124,7 +125,6 @@ func gather(r *request, queue <-chan *request) []*request {
 func (c *committer) run(ctx context.Context) {
 	defer close(c.stopped)
 	for {
-		c.yield()
 		var g *group
 		var more bool
 		select {
@@ -147,6 +147,7 @@ func (c *committer) commit(ctx context.Context, g *group) {
 	for errors.Is(err, errAgain) {
 		err = c.tx(brief(ctx), func(ctx context.Context) error { return c.writeGroup(ctx, g, noRoom) })
 	}
+	c.yield(g) // when writeGroup has not come to it
 	unsure := errors.Is(err, errUnsure)
 	if g.pack != nil && (err == nil || unsure) {
 		g.pack.named = true
@@ -157,8 +158,9 @@ func (c *committer) commit(ctx context.Context, g *group) {
 		c.packs.doubt.Store(true)
 		if unsure {
 			c.d.litter.Store(true) // a pack that no row names
+		} else {
+			err = ioError(err)
 		}
-		err = ioError(err)
 	}
 	c.answer(g, err)
 }
@@ -169,7 +171,6 @@ func (c *committer) writeGroup(ctx context.Context, g *group, noRoom error) erro
 	if err := c.lookForOthers(ctx); err != nil {
 		return err
 	}
-	var last int64 // row of a xorb
 	for _, r := range g.requests {
 		if r.err == nil && noRoom != nil && r.adds() {
 			r.err = noRoom // rows take room, too; what is kept free is for deletions
@@ -192,7 +193,6 @@ func (c *committer) writeGroup(ctx context.Context, g *group, noRoom error) erro
 		if err != nil {
 			return err
 		}
-		last = max(last, r.plan.last())
 	}
 	if g.pack != nil {
 		if _, err := c.st.putPack.ExecContext(ctx, g.pack.name, c.d.proc.id, g.size); err != nil {
@@ -205,8 +205,10 @@ func (c *committer) writeGroup(ctx context.Context, g *group, noRoom error) erro
 	if err := c.tellEpoch(ctx); err != nil {
 		return err
 	}
-	c.ownXorb = max(last, c.ownXorb)
-	c.yield()
+	if err := c.st.lastXorb.QueryRowContext(ctx).Scan(&c.ownXorb); err != nil {
+		return err
+	}
+	c.yield(g)
 	return nil
 }
 
@@ -253,12 +255,14 @@ func (c *committer) answer(g *group, err error) {
 		if r.err == nil {
 			c.d.landed(r.plan)
 		}
+		if errors.Is(r.err, object.ErrNoBucket) {
+			c.d.buckets.Clear()
+		}
 		close(r.done)
 	}
 	var last int64
 	for _, r := range g.requests {
 		if r.err == nil {
-			c.d.remember(r.plan)
 			last = max(last, r.plan.last())
 		}
 	}

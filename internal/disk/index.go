@@ -20,6 +20,8 @@ const (
 	indexSlice = 20 * time.Millisecond
 	// indexDelay is how long a chunk may be known to this process only.
 	indexDelay = 200 * time.Millisecond
+	// indexPatience is how long a commit waits for it at most. What does not fit is left to reindex.
+	indexPatience = 3 * time.Second
 	// indexBehind is how many chunks may wait to be written before new commits wait for them.
 	indexBehind = 256 << 10
 )
@@ -100,8 +102,17 @@ func (x *index) add(id int64, info *xet.XorbInfo) {
 	}
 }
 
+// miss leaves a stored xorb to reindex: its session kept no footer of it.
+func (x *index) miss() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.missed = true
+}
+
 // catchUp waits while the index is far behind, so that commits do not run away from it.
 func (x *index) catchUp(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, indexPatience)
+	defer cancel()
 	stop := context.AfterFunc(ctx, func() {
 		x.mu.Lock()
 		defer x.mu.Unlock()

@@ -35,11 +35,10 @@ type plannedFile struct {
 
 // plannedXorb is a xorb that a staged file refers to.
 type plannedXorb struct {
-	id        int64 // 0 until it is known
-	doomed    bool
-	damaged   bool
-	staged    *stagedXorb // nil when it can only be one that is stored
-	forgotten bool        // the session kept no footer of it
+	id      int64 // 0 until it is known
+	doomed  bool
+	damaged bool
+	staged  *stagedXorb // nil when it can only be one that is stored
 }
 
 type plannedKey struct {
@@ -187,6 +186,9 @@ func (c *committer) planXorb(ctx context.Context, p *plan, h xet.Hash) error {
 		if errors.Is(err, sql.ErrNoRows) {
 			return &object.InvalidError{Field: "file", Rule: fmt.Sprintf("xorb %s is neither stored nor staged", h)}
 		}
+		if err == nil && x.damaged { // since the session was told of it
+			err = fmt.Errorf("%w: xorb %s", object.ErrCorrupt, h)
+		}
 		if err != nil {
 			return err
 		}
@@ -333,10 +335,11 @@ func (d *Driver) landed(p *plan) {
 		x.staged.row = true
 		d.damaged.Delete(x.staged.hash)
 		d.xorbs.drop(x.staged.hash)
-		x.forgotten = x.staged.info == nil
 		if info := x.staged.info; info != nil {
 			d.xorbs.put(&xorbRef{id: x.id, place: x.staged.at, info: info})
 			d.index.add(x.id, info)
+		} else {
+			d.index.miss() // its footer is read again for that
 		}
 	}
 }
@@ -347,15 +350,4 @@ func (p *plan) last() (id int64) {
 		id = max(id, x.id)
 	}
 	return id
-}
-
-// remember indexes the xorbs that their session had forgotten: their footers are read for that, after the answer.
-func (d *Driver) remember(p *plan) {
-	for _, x := range p.stored {
-		if x.forgotten {
-			if info, err := d.readFooter(x.staged.hash, x.staged.at); err == nil {
-				d.index.add(x.id, info) // the index is derived; who reads the xorb meets the same error
-			}
-		}
-	}
 }

@@ -2,6 +2,7 @@ package disk
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,6 +19,8 @@ type process struct {
 	id   int64
 	lock *os.File // procs/<id>, locked as long as the process lives
 	seq  atomic.Int64
+
+	warned bool // of tick: that the catalog does not know it any more
 
 	mu    sync.Mutex
 	epoch int64         // the catalog's, as last read; what new pins note
@@ -138,7 +141,13 @@ func (c *committer) unregister() error {
 func (c *committer) tick(ctx context.Context) {
 	p := c.d.proc
 	var epoch, told int64
-	if err := c.d.reads.epoch.QueryRowContext(brief(ctx), p.id).Scan(&epoch, &told); err != nil {
+	err := c.d.reads.epoch.QueryRowContext(brief(ctx), p.id).Scan(&epoch, &told)
+	if errors.Is(err, sql.ErrNoRows) && !p.warned {
+		p.warned = true
+		c.d.warn(fmt.Sprintf("the store does not know this process (%d) any more, because its file in procs was removed: "+
+			"nothing more can be stored until it is started again", p.id))
+	}
+	if err != nil {
 		return
 	}
 	if p.past(epoch) == told {

@@ -46,8 +46,12 @@ func (x *index) warn(err error) {
 // leaves all of them to reindex: all that it ever stored, when the index does not know the process.
 func (x *index) moveOn(ctx context.Context, tx *sql.Tx, to int64, missed bool) error {
 	if missed {
-		_, err := tx.ExecContext(ctx, `INSERT INTO todo (proc, done, until) VALUES
-			(?1, ifnull((SELECT min(done) FROM todo WHERE proc = ?1 AND until IS NULL), 0), ?2)`, x.d.proc.id, to)
+		last, err := x.d.lastXorb(ctx) // what add was called for may not be noted yet
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `INSERT INTO todo (proc, done, until) VALUES
+			(?1, ifnull((SELECT min(done) FROM todo WHERE proc = ?1 AND until IS NULL), 0), ?2)`, x.d.proc.id, last)
 		if err != nil {
 			return err
 		}

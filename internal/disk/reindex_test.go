@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"hugbucket/internal/object"
 )
 
 // TestTwoReindex has two processes fill a new index at the same time: one does, the other leaves it alone.
@@ -143,4 +145,32 @@ func TestCatalogMissing(t *testing.T) {
 	if _, err := Open(t.Context(), dir, Options{}); err == nil {
 		t.Error("a catalog that was cut to nothing is taken for a new store")
 	}
+}
+
+// TestMissedBeforeNoted has a flush fall between add and note, with something missed: reindex finds it.
+func TestMissedBeforeNoted(t *testing.T) {
+	d := openWith(t, t.TempDir(), Options{idle: true})
+	s := newStore(t, d)
+	put(t, s, "a", randomBytes(50_000, 1))
+	barrier := func() { // what was put before is noted when a later commit is answered
+		if err := s.Delete(t.Context(), "bucket", "nothing", object.Condition{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	barrier()
+	d.index.flush(t.Context())
+	body := randomBytes(900_000, 2)
+	put(t, s, "b", body)
+	barrier()
+	d.index.mu.Lock()
+	d.index.noted, d.index.missed = 1, true
+	clear(d.index.pending)
+	d.index.mu.Unlock()
+	d.index.flush(t.Context())
+	d.index.note(2)
+	d.index.flush(t.Context())
+	if err := d.index.reindex(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	known(t, d, body)
 }

@@ -7,9 +7,10 @@ const format = 1
 
 // catalogSchema. Ids are never reused (AUTOINCREMENT), so that a stale hint cannot hit something new.
 //
-// doomed is 0, or the epoch in which the row may go. keep_until is 0, or Unix seconds before which the row must not be
-// doomed, because somebody outside was told of it. damaged are xorbs that could not be read: their chunks do not count as
-// known, and the same content coming again takes their place. info and terms are drawn in row.go.
+// procs.epoch is 0 when the process must not commit any more. doomed is 0, or the epoch in which the row may go. keep_until is
+// 0, or Unix seconds before which the row must not be doomed, because somebody outside was told of it. damaged are xorbs that
+// could not be read: their chunks do not count as known, and the same content coming again takes their place. info and terms
+// are drawn in row.go.
 const catalogSchema = `
 CREATE TABLE meta (
 	one    INTEGER PRIMARY KEY CHECK (one = 1),

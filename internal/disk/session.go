@@ -271,9 +271,32 @@ func (s *session) commit(ctx context.Context, changes []object.Change) error {
 		if err := x.wait(); err != nil {
 			return err
 		}
+		x.idle = false
+	}
+	s.whole = nil // what was spared the commit before may be needed now
+	if err := s.d.mayName(ctx, s, changes); err != nil {
+		return err
 	}
 	s.d.index.catchUp(ctx)
 	return s.d.commit.submit(ctx, &request{sess: s, changes: changes})
+}
+
+// mayName refuses, before any bytes are appended for them, changes in buckets that do not exist: attempts must not fill the
+// disk. What it knows of a bucket can be out of date; the commit decides.
+func (d *Driver) mayName(ctx context.Context, s *session, changes []object.Change) error {
+	if s.bodies == 0 {
+		return nil
+	}
+	for i, ch := range changes {
+		if _, seen := d.buckets.Load(ch.Bucket); seen {
+			continue
+		}
+		if _, _, err := d.bucket(ctx, ch.Bucket); err != nil {
+			return &object.ChangeError{Index: i, Err: err}
+		}
+		d.buckets.Store(ch.Bucket, true)
+	}
+	return nil
 }
 
 // spare takes note of which files are stored already, and of what is not needed therefore.

@@ -69,37 +69,42 @@ func (d *Driver) otherProcesses(ctx context.Context) ([]int64, error) {
 func (d *Driver) sweepProcess(ctx context.Context, id int64) error {
 	lock, err := tryLock(d.procLock(id))
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		// A power cut can take the file and leave the row. But somebody may have removed it under a process that lives: that
-		// must not commit any more once its files are taken for garbage, and it cannot without its row. Both are one
-		// transaction, so that a sweep that is cut short is taken up again here, too.
-		return d.forgetProcess(ctx, id, d.sweepFiles)
+	case errors.Is(err, fs.ErrNotExist): // a power cut can take the file and leave the row; or somebody has removed it
 	case err != nil:
 		return err
 	case lock == nil:
 		return nil // it lives
+	default:
+		defer func() { _ = lock.Close() }() // gives up the lock; nothing was written
 	}
-	defer func() { _ = lock.Close() }() // gives up the lock; nothing was written
+	if err := d.expel(ctx, id); err != nil {
+		return err
+	}
 	if err := d.sweepFiles(ctx, id); err != nil {
 		return fmt.Errorf("sweep after process %d: %w", id, err)
 	}
-	if err := d.forgetProcess(ctx, id, nil); err != nil {
+	if err := d.forgetProcess(ctx, id); err != nil || lock == nil {
 		return err
 	}
 	return os.Remove(lock.Name())
 }
 
-// forgetProcess takes a process out of the catalog, in one transaction with also.
-func (d *Driver) forgetProcess(ctx context.Context, id int64, also func(context.Context, int64) error) error {
+// expel keeps a process from ever committing again, before its files are taken for garbage: it may live, when somebody has
+// removed its lock file. When it died within a COMMIT, this also writes over what of that is in the log and may come true
+// after a power cut.
+func (d *Driver) expel(ctx context.Context, id int64) error {
+	return d.commit.tx(ctx, func(ctx context.Context) error {
+		_, err := d.commit.st.tellEpoch.ExecContext(ctx, 0, id)
+		return err
+	})
+}
+
+// forgetProcess takes a process out of the catalog.
+func (d *Driver) forgetProcess(ctx context.Context, id int64) error {
 	if err := d.index.left(ctx, id); err != nil {
 		d.index.warn(err)
 	}
 	return d.commit.tx(ctx, func(ctx context.Context) error {
-		if also != nil {
-			if err := also(ctx, id); err != nil {
-				return err
-			}
-		}
 		if _, err := d.commit.conn.ExecContext(ctx, `UPDATE packs SET sealed = 1 WHERE proc = ?`, id); err != nil {
 			return err
 		}

@@ -15,7 +15,8 @@ import (
 // SQLite takes a frame of the log whose checksum is wrong for the end of what was written before a power cut, and drops all
 // that follows. A bit that flips on disk would so take back what was acknowledged, without a word. The two can be told apart:
 // with synchronous=FULL the log is synced at the end of each transaction, before anything is written behind it. So a bad frame
-// was whole once if it ends a transaction, or is before a frame that does, and a whole frame comes after that.
+// was whole once if a whole frame behind it ends a transaction, and a whole frame comes after that. What a bad frame says of
+// itself is not believed: it may be torn.
 //
 // https://www.sqlite.org/fileformat2.html#the_write_ahead_log: a header of 32 bytes (magic, version, page size, sequence, salt
 // [8], checksum [8]), then frames: a header of 24 bytes (page, size of the database after a commit or 0, salt [8], checksum
@@ -80,7 +81,7 @@ func lostFrame(r io.Reader) (int, error) {
 	if binary.BigEndian.Uint32(head)&^1 != walMagic || (walSum{}).add(order, head[:24]) != sum {
 		bad, salt = 0, "" // that of the first frame
 	}
-	ended := false // with the frame before, which is bad or behind the bad one, a transaction has ended
+	ended := false // with the frame before, which is whole and behind the bad one, a transaction has ended
 	frame := make([]byte, frameHeader+pageSize)
 	for n := 1; ; n++ {
 		if _, err := io.ReadFull(r, frame); err != nil {
@@ -90,8 +91,7 @@ func lostFrame(r io.Reader) (int, error) {
 			salt = string(frame[8:16])
 		}
 		stored := storedSum(frame[16:24])
-		ours := string(frame[8:16]) == salt // not left of what the log held before it was begun again
-		whole := ours && sum.add(order, frame[:8]).add(order, frame[frameHeader:]) == stored
+		whole := string(frame[8:16]) == salt && sum.add(order, frame[:8]).add(order, frame[frameHeader:]) == stored
 		sum = stored
 		if whole && ended {
 			return bad, nil
@@ -99,7 +99,7 @@ func lostFrame(r io.Reader) (int, error) {
 		if !whole && bad < 0 {
 			bad = n
 		}
-		ended = bad >= 0 && ours && binary.BigEndian.Uint32(frame[4:]) != 0
+		ended = bad >= 0 && whole && binary.BigEndian.Uint32(frame[4:]) != 0
 	}
 }
 

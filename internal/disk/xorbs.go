@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"sync"
 
+	"golang.org/x/sys/unix"
+
 	"hugbucket/internal/object"
 	"hugbucket/internal/xet"
 )
@@ -182,21 +184,19 @@ func (d *Driver) readFooter(h xet.Hash, at place) (*xet.XorbInfo, error) {
 // warnKeys is how many damaged keys a warning names.
 const warnKeys = 10
 
-// errGone is the part of an ErrCorrupt that says that a file is not there. fs.ErrNotExist would speak of a key.
-var errGone = errors.New("no such file")
-
 // damaged says that a xorb cannot be read where its row says it lies.
 func damaged(h xet.Hash, at place, err error) error {
 	where := fmt.Sprintf("xorb %s at %s+%d", h, at.file, at.off)
 	for _, is := range []error{
 		xet.ErrFormat, xet.ErrHash, xet.ErrTooLarge, xet.ErrVersion, io.EOF, io.ErrUnexpectedEOF, object.ErrCorrupt,
+		unix.EIO, unix.EBADMSG, unix.EUCLEAN, // a bad sector, or what a file system that has checksums says of one
 	} {
 		if errors.Is(err, is) {
 			return fmt.Errorf("%w: %s: %v", object.ErrCorrupt, where, err) //nolint:errorlint // io.EOF would be taken for the end
 		}
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: %s: %w", object.ErrCorrupt, where, errGone)
+		return fmt.Errorf("%w: %s: no such file", object.ErrCorrupt, where) // fs.ErrNotExist would speak of a key
 	}
 	return fmt.Errorf("read %s: %w", where, ioError(err))
 }

@@ -137,7 +137,7 @@ func settle(fs fsys, f file, tmp, name string) error {
 			tmp = name
 		}
 	}
-	return errors.Join(ioError(fmt.Errorf("store xorb: %w", err)), fs.remove(tmp))
+	return ioError(errors.Join(fmt.Errorf("store xorb: %w", err), fs.remove(tmp)))
 }
 
 // abort gives up the xorb.

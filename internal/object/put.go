@@ -11,7 +11,7 @@ import (
 )
 
 func (s *Store) put(ctx context.Context, bucket, key string, r io.Reader, opts PutOptions) (Info, error) {
-	if !opts.small() {
+	if !opts.small() || !opts.If.IsZero() {
 		if err := s.mayPut(ctx, bucket, key, opts.If); err != nil {
 			return Info{}, err
 		}
@@ -24,7 +24,8 @@ func (s *Store) put(ctx context.Context, bucket, key string, r io.Reader, opts P
 	return info, closeAfter(sess, err)
 }
 
-// small says that the body is announced to be small. It is read before anything is asked: the commit decides.
+// small says that the body is announced to be small. It is read before anything is asked, and the commit decides,
+// unless there is a condition: a driver may have to store a body before it can know that it must not.
 func (o *PutOptions) small() bool { return o.Size > 0 && o.Size <= batchData }
 
 // mayPut spares the client an upload that could not be committed: the bucket must exist and the condition hold now, too.
