@@ -65,6 +65,7 @@ type writeStatements struct {
 	xorbByHash, insertXorb, lastXorb  *sql.Stmt
 	moveXorb, trash, mended           *sql.Stmt
 	fileDamaged, moveFile, delRefs    *sql.Stmt
+	fileReadable                      *sql.Stmt
 	insertRef, putPack, sealPack      *sql.Stmt
 }
 
@@ -116,6 +117,8 @@ func (c *committer) queries() map[**sql.Stmt]string {
 			WHERE id = ?2 AND file NOT IN (SELECT file FROM packs) ON CONFLICT (file) DO NOTHING`,
 		&c.st.mended:      `DELETE FROM damaged WHERE xorb = ?`,
 		&c.st.fileDamaged: `SELECT EXISTS (SELECT 1 FROM damaged d JOIN refs r ON r.xorb = d.xorb WHERE r.file = ?)`,
+		&c.st.fileReadable: `SELECT (SELECT count(*) FROM refs WHERE file = ?1) = (SELECT count(*) FROM refs r
+			JOIN xorbs x ON x.id = r.xorb JOIN xorbs y ON y.hash = x.hash WHERE r.file = ?1 AND y.len > 0)`,
 		&c.st.moveFile:    `UPDATE files SET size = ?, terms = ? WHERE id = ?`,
 		&c.st.delRefs:     `DELETE FROM refs WHERE file = ?`,
 	}

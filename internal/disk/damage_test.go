@@ -122,3 +122,50 @@ func TestMendedElsewhere(t *testing.T) {
 		t.Errorf("%d xorbs are noted as damaged", n)
 	}
 }
+
+// TestStoredButNotReadable damages each page of the catalog that says where content lies, and stores what is stored already once
+// more: what is answered can be read.
+func TestStoredButNotReadable(t *testing.T) {
+	st := newRotStore(t)
+	d := opened(t, st.dir, Options{})
+	pages, err := collect(t.Context(), d.reads.db, scanID, `SELECT pageno FROM dbstat
+		WHERE name IN ('xorbs', 'files', 'refs', 'sqlite_autoindex_xorbs_1', 'sqlite_autoindex_files_1', 'refs_file')`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed(t, d)
+	stored, refused := 0, 0
+	for i, page := range pages {
+		if i%stride != 0 {
+			continue
+		}
+		at := (page-1)*dbPage + 2000
+		damaged := st.clone(t)
+		damaged.change(t, "catalog.db", func(b []byte) []byte { b[at] ^= 1; return b })
+		d, err := Open(t.Context(), damaged.dir, Options{})
+		if errors.Is(err, object.ErrCorrupt) {
+			continue // nothing is stored then
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := object.New(d, object.Config{})
+		for key, body := range st.want {
+			if _, err := s.Put(t.Context(), "bucket", "again/"+key, bytes.NewReader(body), object.PutOptions{}); err != nil {
+				refused++
+				continue
+			}
+			stored++
+			if got, err := readAll(t.Context(), s, "again/"+key); err != nil || !bytes.Equal(got, body) {
+				t.Errorf("page %d: %s was stored again, and reads as %d bytes: %v", page, key, len(got), err)
+			}
+		}
+		if err := d.Close(); err != nil {
+			t.Log(err) // the catalog is damaged
+		}
+	}
+	t.Logf("%d puts were answered, %d refused", stored, refused)
+	if stored == 0 || refused == 0 {
+		t.Error("nothing was tried")
+	}
+}

@@ -242,7 +242,7 @@ func (c *committer) writeFile(ctx context.Context, p *plan, f *plannedFile) (err
 			return err
 		}
 		if !damaged || p.sess.whole[f.hash] { // what comes instead of a whole file was not appended
-			return c.undoom(ctx, f)
+			return errors.Join(c.readable(ctx, f), c.undoom(ctx, f))
 		}
 		f.size, f.doomed = int64(f.rec.Size), true // whatever it refers to now may be doomed
 		if _, err := c.st.moveFile.ExecContext(ctx, f.size, terms, f.id); err != nil {
@@ -263,6 +263,17 @@ func (c *committer) writeFile(ctx context.Context, p *plan, f *plannedFile) (err
 		}
 	}
 	return c.undoom(ctx, f)
+}
+
+// readable returns an object.ErrCorrupt unless the rows can be read that a reader of a file will need: who stores a file again
+// must not be told that it is stored when it is only known.
+func (c *committer) readable(ctx context.Context, f *plannedFile) error {
+	var yes bool
+	err := c.st.fileReadable.QueryRowContext(ctx, f.id).Scan(&yes)
+	if err == nil && !yes {
+		err = fmt.Errorf("%w: file %s: a row of its xorbs is missing", object.ErrCorrupt, f.hash)
+	}
+	return err
 }
 
 // undoom takes back that a file and its xorbs may go.

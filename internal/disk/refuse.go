@@ -114,7 +114,7 @@ func peekFormat(path string) (int, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return 0, err
 	}
-	header := make([]byte, 64)
+	header := make([]byte, pageSize)
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
@@ -129,12 +129,15 @@ func peekFormat(path string) (int, error) {
 		return 0, fmt.Errorf("%s is a directory where a file of the store belongs: move it away", filepath.Base(path))
 	case err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
 		return 0, err
-	case n > 0 && (string(header[:16]) != "SQLite format 3\x00" || header[20] != sumvfs.Reserved):
+	}
+	version := int(int32(binary.BigEndian.Uint32(header[60:64]))) // user_version
+	known := string(header[:16]) == "SQLite format 3\x00" && header[20] == sumvfs.Reserved
+	// A page that somebody is writing just now may look damaged. One that is, and bears a version, does not bear that one.
+	if n > 0 && !known || version > format && !sumvfs.Whole(header, 0) {
 		name := filepath.Base(path)
 		return 0, fmt.Errorf("%s is damaged (%w): restore %s from a backup, or set storage.path to another directory",
 			name, errNoDatabase, name)
 	}
-	version := int(int32(binary.BigEndian.Uint32(header[60:64]))) // user_version
 	if version == 0 && wal != nil && wal.Size() > 0 {
 		return -1, nil
 	}

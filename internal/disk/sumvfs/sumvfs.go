@@ -46,7 +46,8 @@ func stamp(page []byte, off int64) {
 	binary.LittleEndian.PutUint32(end[4:], mark)
 }
 
-func whole(page []byte, off int64) bool {
+// Whole says whether a page that was read from a database at an offset is as it was written.
+func Whole(page []byte, off int64) bool {
 	end := page[len(page)-Reserved:]
 	return binary.LittleEndian.Uint32(end[4:]) == mark && binary.LittleEndian.Uint32(end) == sum(page, off)
 }
@@ -243,7 +244,7 @@ func (t *table) readPage(tls *libc.TLS, file, buf uintptr, n int32, off int64) i
 	rc := call[func(*libc.TLS, uintptr, uintptr, int32, int64) int32](t.below.FxRead)(tls, file, buf, n, off)
 	switch {
 	case !isPage(n):
-	case rc == sqlite3.SQLITE_OK && !whole(memory(buf, n), off):
+	case rc == sqlite3.SQLITE_OK && !Whole(memory(buf, n), off):
 		return sqlite3.SQLITE_IOERR_DATA
 	case rc == sqlite3.SQLITE_IOERR_SHORT_READ && (off > 0 || !blank(memory(buf, n))):
 		return sqlite3.SQLITE_IOERR_DATA // SQLite would take what is missing for zeros; only an empty file has no first page
