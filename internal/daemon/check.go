@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"hugbucket/internal/config"
+	"hugbucket/internal/disk"
 )
 
 // CheckConfig is LoadConfig for who serves, or wants to know whether a daemon would: it looks at what the configuration
@@ -24,6 +25,10 @@ func CheckConfig(path string) (cfg *config.Config, warnings []string, err error)
 		if _, pairErr := tls.LoadX509KeyPair(cfg.TLS.Cert, cfg.TLS.Key); pairErr != nil {
 			err = errors.Join(err, cfg.Problem("tls.cert", "load certificate: %s", pairErr))
 		}
+	}
+	// What this user may not look at, the daemon's may.
+	if refused := disk.Refused(cfg.Storage.Path); refused != nil && !errors.Is(refused, fs.ErrPermission) {
+		err = errors.Join(err, cfg.Problem("storage.path", "open store %s: %s", cfg.Storage.Path, refused))
 	}
 	if err != nil {
 		return nil, nil, &ConfigError{err}

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -73,4 +74,19 @@ func TestOpenSecretsAreLogged(t *testing.T) {
 		t.Errorf("logged %v", got)
 	}
 	i.stop()
+}
+
+// TestRefusedStore: a store that would not open is found by a check.
+func TestRefusedStore(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "config.json")
+	writeConfig(t, path, fmt.Sprintf(`{"storage": {"path": %q}}`, file))
+	if _, _, err := CheckConfig(path); err == nil || !strings.Contains(err.Error(), "it is not a directory") ||
+		!strings.Contains(err.Error(), "storage.path") {
+		t.Errorf("check: %v", err)
+	}
 }

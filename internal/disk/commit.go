@@ -119,8 +119,8 @@ func (c *committer) queries() map[**sql.Stmt]string {
 		&c.st.fileDamaged: `SELECT EXISTS (SELECT 1 FROM damaged d JOIN refs r ON r.xorb = d.xorb WHERE r.file = ?)`,
 		&c.st.fileReadable: `SELECT (SELECT count(*) FROM refs WHERE file = ?1) = (SELECT count(*) FROM refs r
 			JOIN xorbs x ON x.id = r.xorb JOIN xorbs y ON y.hash = x.hash WHERE r.file = ?1 AND y.len > 0)`,
-		&c.st.moveFile:    `UPDATE files SET size = ?, terms = ? WHERE id = ?`,
-		&c.st.delRefs:     `DELETE FROM refs WHERE file = ?`,
+		&c.st.moveFile: `UPDATE files SET size = ?, terms = ? WHERE id = ?`,
+		&c.st.delRefs:  `DELETE FROM refs WHERE file = ?`,
 	}
 }
 

@@ -9,6 +9,7 @@
 //	tmp/<id>.<n>              xorbs in the making
 //	procs/<id>                locked by the process that has this id, for as long as it lives
 //	commit.lock, index.lock   locked around transactions, so that processes take turns fairly
+//	lastproc                  the highest <id> ever given, should catalog.db be an older one some day
 //	reindex.lock              locked by the process that fills the index
 //
 // # Words

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -91,16 +93,51 @@ func (c *committer) register(ctx context.Context) (*process, error) {
 	return p, nil
 }
 
+// lastID is the file that has the highest id that a process of this store ever had, in decimal.
+const lastID = "lastproc"
+
+// passOver sees that ids go on behind those that were given when the catalog was a newer one than this: files of these
+// processes may lie about, and names are never used again.
+func (c *committer) passOver(ctx context.Context) error {
+	text, err := os.ReadFile(filepath.Join(c.d.dir, lastID))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return ioError(err)
+	}
+	// What a power cut has left of it may be nothing: then it is as if it had not been written.
+	last, _ := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64) // 0 on an error
+	_, err = c.conn.ExecContext(ctx, `UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'procs'`, last)
+	if err == nil {
+		_, err = c.conn.ExecContext(ctx, `INSERT INTO sqlite_sequence (name, seq)
+			SELECT 'procs', ? WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'procs')`, last)
+	}
+	return err
+}
+
+// keepLast writes down the id of a process that is being registered.
+func (d *Driver) keepLast(id int64) error {
+	tmp, name := filepath.Join(d.dir, lastID+".new"), filepath.Join(d.dir, lastID)
+	if err := os.WriteFile(tmp, fmt.Appendln(nil, id), 0o600); err != nil {
+		return ioError(err)
+	}
+	return ioError(os.Rename(tmp, name))
+}
+
 // newID inserts the row of a process and takes its lock. An id whose lock file exists was given to somebody whom this
 // catalog does not know: one that died before it was registered, or one of a newer catalog than this. It is passed over.
 func (c *committer) newID(ctx context.Context, p *process) (err error) {
+	if err := c.passOver(ctx); err != nil {
+		return err
+	}
 	for {
 		if p.id, err = insert(ctx, c.st.insertProc, p.epoch); err != nil {
 			return err
 		}
 		p.lock, err = os.OpenFile(c.d.procLock(p.id), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 		if err == nil {
-			return flock(p.lock, unix.LOCK_EX|unix.LOCK_NB)
+			return errors.Join(flock(p.lock, unix.LOCK_EX|unix.LOCK_NB), c.d.keepLast(p.id))
 		}
 		if !errors.Is(err, fs.ErrExist) {
 			return ioError(err)

@@ -14,6 +14,10 @@ import (
 	"hugbucket/internal/disk/sumvfs"
 )
 
+// Refused returns why Open would refuse the store in dir, if that can be told without changing anything there: nil does not
+// promise that it opens.
+func Refused(dir string) error { return refuse(dir, fsKind(dir)) }
+
 // refuse returns why a store in dir must not be opened, if it can tell without changing anything there; kind is that of the
 // file system. What only SQLite can tell is refused later.
 func refuse(dir string, kind int64) error {
