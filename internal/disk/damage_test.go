@@ -165,7 +165,7 @@ func TestStoredButNotReadable(t *testing.T) {
 		}
 	}
 	t.Logf("%d puts were answered, %d refused", stored, refused)
-	if stored == 0 || refused == 0 {
+	if stride == 1 && (stored == 0 || refused == 0) {
 		t.Error("nothing was tried")
 	}
 }
