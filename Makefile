@@ -91,7 +91,7 @@ soak:
 		DISK_MEMORY_MIB=64 DISK_TEST_STREAM_MIB=4096 go test -count=1 -timeout=3h -v \
 		-run='^(TestSoak|TestFaults|TestPowerCut|TestProcesses|TestMemory|TestLongUploadTakesLittleMemory)$$' ./internal/disk
 
-# Prints what things cost in a store of so many keys and chunks. 10000000 take a quarter of an hour or more, and 5 GB in TMPDIR.
+# Prints what things cost in a store of so many keys and chunks. 10000000 take ten minutes or more, and 5 GB in TMPDIR.
 scale:
 	DISK_SCALE=$(SCALE) go test -count=1 -timeout=4h -v -run='^TestScale$$' ./internal/disk
 
