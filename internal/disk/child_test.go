@@ -3,6 +3,7 @@ package disk
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,8 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
+
+	"hugbucket/internal/object"
 )
 
 // childEnv tells the test binary to be another process of a store. Its arguments are a role, the store, and what the role
@@ -78,6 +81,16 @@ func startChild(t *testing.T, role, dir string, args ...string) *child {
 		}
 	})
 	return c
+}
+
+// newChildStore is what a child does that begins a store of its own.
+func newChildStore(ctx context.Context, dir string) (*object.Store, error) {
+	d, err := Open(ctx, dir, Options{})
+	if err != nil {
+		return nil, err
+	}
+	s := object.New(d, object.Config{})
+	return s, s.CreateBucket(ctx, "bucket", "")
 }
 
 func (c *child) tell(text string) {

@@ -62,7 +62,7 @@ type writeStatements struct {
 	bucketID, keyInfo, putKey, delKey *sql.Stmt
 	fileByHash, insertFile            *sql.Stmt
 	undoomFile, undoomXorbs           *sql.Stmt
-	xorbByHash, insertXorb, lastXorb  *sql.Stmt
+	xorbByHash, insertXorb, lastID    *sql.Stmt
 	moveXorb, trash, mended           *sql.Stmt
 	fileDamaged, moveFile, delRefs    *sql.Stmt
 	fileReadable                      *sql.Stmt
@@ -103,7 +103,7 @@ func (c *committer) queries() map[**sql.Stmt]string {
 		&c.st.undoomXorbs: `UPDATE xorbs SET doomed = 0
 			WHERE doomed <> 0 AND id IN (SELECT xorb FROM refs WHERE file = ?)`,
 		&c.st.xorbByHash: `SELECT id, doomed <> 0, id IN (SELECT xorb FROM damaged) FROM xorbs WHERE hash = ?`,
-		&c.st.lastXorb:   `SELECT ifnull(max(seq), 0) FROM sqlite_sequence WHERE name = 'xorbs'`,
+		&c.st.lastID:     lastIDQuery,
 		&c.st.insertXorb: `INSERT INTO xorbs (hash, file, off, len) VALUES (?, ?, ?, ?) ON CONFLICT (hash) DO NOTHING`,
 		&c.st.insertRef:  `INSERT INTO refs (xorb, file) VALUES (?, ?)`,
 		&c.st.putKey: `INSERT INTO keys (bucket, key, version, file, info) VALUES (?, ?, 0, ?, ?)

@@ -62,15 +62,23 @@ func (b database) ensure() error {
 	if err != nil {
 		return ioError(err)
 	}
-	head := make([]byte, 32)
+	head := make([]byte, headerSize)
 	_, err = io.ReadFull(f, head)
 	if err = errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("%w: %s: %v", object.ErrCorrupt, name, err) //nolint:errorlint // io.EOF would be taken for the end
 	}
-	if !bytes.HasPrefix(head, []byte("SQLite format 3\x00")) || head[20] != sumvfs.Reserved {
+	if !isOurs(head) {
 		return fmt.Errorf("%w: %s is not a database of this program", object.ErrCorrupt, name)
 	}
 	return nil
+}
+
+// headerSize is how much of a database's first page isOurs looks at, at least.
+const headerSize = 32
+
+// isOurs says whether a database begins as SQLite has it, with room for the checksums of pages.
+func isOurs(head []byte) bool {
+	return bytes.HasPrefix(head, []byte("SQLite format 3\x00")) && head[20] == sumvfs.Reserved
 }
 
 // removeLog removes the log of a database that is gone: SQLite would play it into the next one.

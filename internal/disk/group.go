@@ -185,9 +185,9 @@ func (c *committer) writeGroup(ctx context.Context, g *group, noRoom error) erro
 		if r.err != nil {
 			continue
 		}
-		err := sqlError(c.write(ctx, r.plan))
-		if errors.Is(err, object.ErrCorrupt) {
-			r.err = err
+		err := c.write(ctx, r.plan)
+		if damaged := sqlError(err); errors.Is(damaged, object.ErrCorrupt) {
+			r.err = damaged
 			return errAgain
 		}
 		if err != nil {
@@ -205,7 +205,7 @@ func (c *committer) writeGroup(ctx context.Context, g *group, noRoom error) erro
 	if err := c.tellEpoch(ctx); err != nil {
 		return err
 	}
-	if err := c.st.lastXorb.QueryRowContext(ctx).Scan(&c.ownXorb); err != nil {
+	if err := c.st.lastID.QueryRowContext(ctx, "xorbs").Scan(&c.ownXorb); err != nil {
 		return err
 	}
 	c.yield(g)
@@ -215,7 +215,7 @@ func (c *committer) writeGroup(ctx context.Context, g *group, noRoom error) erro
 // lookForOthers takes note in the transaction under way of whether another process has stored something.
 func (c *committer) lookForOthers(ctx context.Context) error {
 	var last int64
-	if err := c.st.lastXorb.QueryRowContext(ctx).Scan(&last); err != nil {
+	if err := c.st.lastID.QueryRowContext(ctx, "xorbs").Scan(&last); err != nil {
 		return err
 	}
 	now := time.Now()
@@ -248,23 +248,19 @@ func (c *committer) retire(sealed []*pack) {
 
 // answer tells each request of a group what came of it.
 func (c *committer) answer(g *group, err error) {
+	var last int64
 	for _, r := range g.requests {
 		if r.err == nil {
 			r.err = err
 		}
 		if r.err == nil {
 			c.d.landed(r.plan)
+			last = max(last, r.plan.last())
 		}
 		if errors.Is(r.err, object.ErrNoBucket) {
 			c.d.buckets.Clear()
 		}
 		close(r.done)
-	}
-	var last int64
-	for _, r := range g.requests {
-		if r.err == nil {
-			last = max(last, r.plan.last())
-		}
 	}
 	c.d.index.note(last)
 }

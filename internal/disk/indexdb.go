@@ -182,10 +182,13 @@ func inodeOf(path string) (uint64, error) {
 // lastXorb returns the highest row that a xorb ever had, 0 if there was none.
 func (d *Driver) lastXorb(ctx context.Context) (int64, error) { return d.lastID(ctx, "xorbs") }
 
+// lastIDQuery asks for the highest id that a row of a table ever had.
+const lastIDQuery = `SELECT ifnull(max(seq), 0) FROM sqlite_sequence WHERE name = ?`
+
 // lastID returns the highest id that a row of a table ever had, 0 if there was none. It looks into none of the table's own
 // pages, which may be damaged.
 func (d *Driver) lastID(ctx context.Context, table string) (id int64, err error) {
-	err = d.reads.db.QueryRowContext(brief(ctx), `SELECT ifnull(max(seq), 0) FROM sqlite_sequence WHERE name = ?`, table).Scan(&id)
+	err = d.reads.db.QueryRowContext(brief(ctx), lastIDQuery, table).Scan(&id)
 	return id, sqlError(err)
 }
 

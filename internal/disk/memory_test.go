@@ -57,12 +57,8 @@ func memoryChild(dir, size string) error {
 		return err
 	}
 	debug.SetMemoryLimit(160 << 20) // as the daemons do
-	d, err := Open(context.Background(), dir, Options{})
+	s, err := newChildStore(context.Background(), dir)
 	if err != nil {
-		return err
-	}
-	s := object.New(d, object.Config{})
-	if err := s.CreateBucket(context.Background(), "bucket", ""); err != nil {
 		return err
 	}
 	before, err := procStatus("VmRSS")

@@ -93,13 +93,13 @@ func (c *committer) register(ctx context.Context) (*process, error) {
 	return p, nil
 }
 
-// lastID is the file that has the highest id that a process of this store ever had, in decimal.
-const lastID = "lastproc"
+// lastProc is the file that has the highest id that a process of this store ever had, in decimal.
+const lastProc = "lastproc"
 
 // passOver sees that ids go on behind those that were given when the catalog was a newer one than this: files of these
 // processes may lie about, and names are never used again.
 func (c *committer) passOver(ctx context.Context) error {
-	text, err := os.ReadFile(filepath.Join(c.d.dir, lastID))
+	text, err := os.ReadFile(filepath.Join(c.d.dir, lastProc))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -118,7 +118,7 @@ func (c *committer) passOver(ctx context.Context) error {
 
 // keepLast writes down the id of a process that is being registered.
 func (d *Driver) keepLast(id int64) error {
-	tmp, name := filepath.Join(d.dir, lastID+".new"), filepath.Join(d.dir, lastID)
+	tmp, name := filepath.Join(d.dir, lastProc+".new"), filepath.Join(d.dir, lastProc)
 	if err := os.WriteFile(tmp, fmt.Appendln(nil, id), 0o600); err != nil {
 		return ioError(err)
 	}

@@ -33,14 +33,6 @@ func refuse(dir string, kind int64) error {
 	case err != nil:
 		return err
 	}
-	// In this order, so that a store that somebody makes meanwhile is not taken for one that has lost its catalog.
-	content, err := hasContent(dir)
-	if err != nil {
-		return err
-	}
-	if _, err := os.Stat(filepath.Join(dir, "index.db")); err == nil {
-		content = true // it is made after the catalog
-	}
 	for _, name := range []string{"catalog.db", "index.db"} {
 		version, err := peekFormat(filepath.Join(dir, name))
 		switch {
@@ -50,12 +42,30 @@ func refuse(dir string, kind int64) error {
 			return err
 		case version > format:
 			return newerFormat(name, version)
-		case version == 0 && content && name == "catalog.db":
-			return errors.New("catalog.db is missing or empty, but there is content or index.db, which a new one would give up: " +
-				"restore catalog.db from a backup, or set storage.path to another directory")
+		case version == 0 && name == "catalog.db":
+			if err := refuseLost(dir); err != nil {
+				return err
+			}
 		}
 	}
 	return refuseWrite(dir)
+}
+
+// refuseLost refuses a store that has lost its catalog: there is content, or index.db, which is made after the catalog. The
+// catalog is looked at once more after that, so that a store that somebody makes meanwhile is not taken for one.
+func refuseLost(dir string) error {
+	content, err := hasContent(dir)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(filepath.Join(dir, "index.db")); err != nil && !content {
+		return nil
+	}
+	if version, err := peekFormat(filepath.Join(dir, "catalog.db")); err != nil || version != 0 {
+		return err
+	}
+	return errors.New("catalog.db is missing or empty, but there is content or index.db, which a new one would give up: " +
+		"restore catalog.db from a backup, or set storage.path to another directory")
 }
 
 // refuseWrite refuses a directory that cannot be written to.
@@ -131,13 +141,12 @@ func peekFormat(path string) (int, error) {
 	switch {
 	case errors.Is(err, unix.EISDIR):
 		return 0, fmt.Errorf("%s is a directory where a file of the store belongs: move it away", filepath.Base(path))
-	case err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
+	case ignoreEnd(err) != nil:
 		return 0, err
 	}
 	version := int(int32(binary.BigEndian.Uint32(header[60:64]))) // user_version
-	known := string(header[:16]) == "SQLite format 3\x00" && header[20] == sumvfs.Reserved
 	// A page that somebody is writing just now may look damaged. One that is, and bears a version, does not bear that one.
-	if n > 0 && !known || version > format && !sumvfs.Whole(header, 0) {
+	if n > 0 && !isOurs(header) || version > format && !sumvfs.Whole(header, 0) {
 		name := filepath.Base(path)
 		return 0, fmt.Errorf("%s is damaged (%w): restore %s from a backup, or set storage.path to another directory",
 			name, errNoDatabase, name)

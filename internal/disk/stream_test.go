@@ -50,12 +50,8 @@ func streamChild(dir, size string) error {
 		return err
 	}
 	ctx := context.Background()
-	d, err := Open(ctx, dir, Options{})
+	s, err := newChildStore(ctx, dir)
 	if err != nil {
-		return err
-	}
-	s := object.New(d, object.Config{})
-	if err := s.CreateBucket(ctx, "bucket", ""); err != nil {
 		return err
 	}
 	for i, n := range []int64{16 << 20, mib << 20} {
