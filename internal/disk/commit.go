@@ -104,15 +104,16 @@ func (c *committer) queries() map[**sql.Stmt]string {
 			WHERE doomed <> 0 AND id IN (SELECT xorb FROM refs WHERE file = ?)`,
 		&c.st.xorbByHash: `SELECT id, doomed <> 0, id IN (SELECT xorb FROM damaged) FROM xorbs WHERE hash = ?`,
 		&c.st.lastID:     lastIDQuery,
-		&c.st.insertXorb: `INSERT INTO xorbs (hash, file, off, len) VALUES (?, ?, ?, ?) ON CONFLICT (hash) DO NOTHING`,
-		&c.st.insertRef:  `INSERT INTO refs (xorb, file) VALUES (?, ?)`,
+		&c.st.insertXorb: `INSERT INTO xorbs (hash, file, off, len, chunks, raw) VALUES (?, ?, ?, ?, ?, ?)
+			ON CONFLICT (hash) DO NOTHING`,
+		&c.st.insertRef: `INSERT INTO refs (xorb, file) VALUES (?, ?)`,
 		&c.st.putKey: `INSERT INTO keys (bucket, key, version, file, info) VALUES (?, ?, 0, ?, ?)
 			ON CONFLICT (bucket, key, version) DO UPDATE SET file = excluded.file, info = excluded.info`,
 		&c.st.putPack: `INSERT INTO packs (file, proc, sealed, size) VALUES (?, ?, 0, ?)
 			ON CONFLICT (file) DO UPDATE SET size = excluded.size`,
 		&c.st.sealPack: `UPDATE packs SET sealed = 1 WHERE file = ?`,
 
-		&c.st.moveXorb: `UPDATE xorbs SET file = ?, off = ?, len = ? WHERE id = ?`,
+		&c.st.moveXorb: `UPDATE xorbs SET file = ?, off = ?, len = ?, packed = 0 WHERE id = ?`,
 		&c.st.trash: `INSERT INTO trash (file, epoch) SELECT file, ?1 FROM xorbs
 			WHERE id = ?2 AND file NOT IN (SELECT file FROM packs) ON CONFLICT (file) DO NOTHING`,
 		&c.st.mended:      `DELETE FROM damaged WHERE xorb = ?`,

@@ -130,7 +130,7 @@ func prepareDB(ctx context.Context, db *sql.DB, name, schema string) error {
 	case have > format:
 		return newerFormat(name, have)
 	case have != 0:
-		return fmt.Errorf("%s has the unknown format %d", name, have)
+		return fmt.Errorf("%s has format %d, this program knows %d: begin with a new store", name, have, format)
 	}
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {

@@ -297,7 +297,8 @@ func (c *committer) writeXorb(ctx context.Context, p *plan, x *plannedXorb) (err
 	if at.file == "" {
 		return fmt.Errorf("xorb %s lies nowhere", x.staged.hash) // a row must never name bytes that are not there
 	}
-	if x.id, err = insert(ctx, c.st.insertXorb, x.staged.hash[:], at.file, at.off, at.len); err != nil {
+	x.id, err = insert(ctx, c.st.insertXorb, x.staged.hash[:], at.file, at.off, at.len, x.staged.chunks, x.staged.raw)
+	if err != nil {
 		return err
 	}
 	if x.id == 0 {

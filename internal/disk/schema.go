@@ -2,15 +2,17 @@ package disk
 
 // format is the version of the layout and of both databases. A store of a newer one is refused.
 //
-//	1  the first
-const format = 1
+//	1  before the first release
+//	2  xorbs say how many chunks and bytes they hold
+const format = 2
 
 // catalogSchema. Ids are never reused (AUTOINCREMENT), so that a stale hint cannot hit something new.
 //
 // procs.epoch is 0 when the process must not commit any more. doomed is 0, or the epoch in which the row may go. keep_until is
 // 0, or Unix seconds before which the row must not be doomed, because somebody outside was told of it. damaged are xorbs that
-// could not be read: their chunks do not count as known, and the same content coming again takes their place. info and terms
-// are drawn in row.go.
+// could not be read: their chunks do not count as known, and the same content coming again takes their place. chunks and raw
+// are the number of a xorb's chunks and the sum of their bytes, not compressed; packed is 1 when it was compressed as well as
+// can be. info and terms are drawn in row.go.
 const catalogSchema = `
 CREATE TABLE meta (
 	one    INTEGER PRIMARY KEY CHECK (one = 1),
@@ -34,6 +36,9 @@ CREATE TABLE xorbs (
 	file       TEXT NOT NULL,
 	off        INTEGER NOT NULL,
 	len        INTEGER NOT NULL,
+	chunks     INTEGER NOT NULL,
+	raw        INTEGER NOT NULL,
+	packed     INTEGER NOT NULL DEFAULT 0,
 	doomed     INTEGER NOT NULL DEFAULT 0,
 	keep_until INTEGER NOT NULL DEFAULT 0
 );

@@ -49,15 +49,17 @@ type staged64 struct {
 
 // stagedXorb is a xorb that is written but that no row names yet.
 type stagedXorb struct {
-	hash xet.Hash
-	info *xet.XorbInfo // nil once forgotten
-	body []byte        // whole xorb, when it is small enough for a pack
-	at   place         // where it lies; for a small one once it is appended
-	own  bool          // it lies in a file of its own
-	done <-chan error  // of making the own file durable; nil when waited for
-	err  error         // that came of it
-	row  bool          // a commit gave it a row
-	idle bool          // all files that need it are stored already
+	hash   xet.Hash
+	chunks int
+	raw    int64         // bytes of the chunks, not compressed
+	info   *xet.XorbInfo // nil once forgotten
+	body   []byte        // whole xorb, when it is small enough for a pack
+	at     place         // where it lies; for a small one once it is appended
+	own    bool          // it lies in a file of its own
+	done   <-chan error  // of making the own file durable; nil when waited for
+	err    error         // that came of it
+	row    bool          // a commit gave it a row
+	idle   bool          // all files that need it are stored already
 }
 
 var _ object.Session = (*session)(nil)

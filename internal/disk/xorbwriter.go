@@ -97,7 +97,7 @@ func (x *xorbWriter) finish() (*stagedXorb, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &stagedXorb{hash: info.Hash, info: info}
+	out := &stagedXorb{hash: info.Hash, chunks: len(info.Chunks), raw: info.RawSize(), info: info}
 	if x.f == nil && x.s.bodies+int64(x.buf.Len()) <= bodyBytes {
 		out.body = x.buf.Bytes()
 		return out, nil
