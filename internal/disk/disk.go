@@ -26,6 +26,10 @@ type Options struct {
 	// Warn is told, in words, what somebody should know who is in charge: damage, and with it the objects that it hurts. It may be
 	// called by several goroutines at once. Nil means nobody.
 	Warn func(text string)
+	// Existing keeps Open from creating a store: one that is missing is an error, an fs.ErrNotExist.
+	Existing bool
+	// Quiet is for tools that only look: nothing is swept and nothing is indexed.
+	Quiet bool
 
 	fs       fsys                   // for tests; the directory when nil
 	vfs      string                 // for tests; sums when empty
@@ -107,6 +111,11 @@ func open(ctx context.Context, dir string, opts Options) (_ *Driver, err error) 
 	if err := refuse(dir, kind(dir)); err != nil {
 		return nil, err
 	}
+	if opts.Existing {
+		if _, err := os.Stat(filepath.Join(dir, "catalog.db")); err != nil {
+			return nil, fmt.Errorf("there is no store: %w", err)
+		}
+	}
 	d := &Driver{
 		dir: dir, fs: opts.fs, vfs: cmp.Or(opts.vfs, sums), floor: opts.MinFree, pack: cmp.Or(opts.packSize, packSize),
 	}
@@ -165,7 +174,9 @@ func open(ctx context.Context, dir string, opts Options) (_ *Driver, err error) 
 	d.bg.Go(func() { d.commit.appendBodies(bg) })
 	d.bg.Go(func() { d.commit.run(bg) })
 	if !opts.idle {
-		d.bg.Go(func() { d.housekeep(bg) })
+		d.bg.Go(func() { d.housekeep(bg, !opts.Quiet) })
+	}
+	if !opts.idle && !opts.Quiet {
 		d.bg.Go(func() { d.index.maintain(bg) })
 	}
 	indexing, stopIndex := context.WithCancel(context.WithoutCancel(ctx))
@@ -264,12 +275,12 @@ func (d *Driver) syncLeft() error {
 }
 
 // housekeep lets collection go on: it tells the catalog when this process is past an epoch, and sweeps after processes
-// that died.
-func (d *Driver) housekeep(ctx context.Context) {
+// that died, when it is to sweep.
+func (d *Driver) housekeep(ctx context.Context, sweep bool) {
 	t := time.NewTicker(tick)
 	defer t.Stop()
 	for n := 0; ; n++ {
-		if n%sweepEvery == 0 {
+		if n%sweepEvery == 0 && sweep {
 			d.commit.cutLog(ctx)
 			_ = d.sweep(ctx) // what it could not sweep is there the next time
 		}

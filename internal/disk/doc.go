@@ -11,6 +11,7 @@
 //	commit.lock, index.lock   locked around transactions, so that processes take turns fairly
 //	lastproc                  the highest <id> ever given, should catalog.db be an older one some day
 //	reindex.lock              locked by the process that fills the index
+//	gc.lock                   locked by the process that collects; shared by those that need everything to stay where it is
 //
 // # Words
 //

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -82,4 +83,28 @@ func flock(f *os.File, how int) error {
 			return fmt.Errorf("lock %s: %w", f.Name(), err)
 		}
 	}
+}
+
+// ErrBusy is returned by what looks after a store while another process does so.
+var ErrBusy = errors.New("somebody else is looking after the store (gc, check or the like); try again when that is done")
+
+// holdStill keeps content from being deleted or moved until release is called; alone is for who is going to do just that.
+func (d *Driver) holdStill(alone bool) (release func() error, err error) {
+	path := filepath.Join(d.dir, "gc.lock")
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, ioError(err)
+	}
+	how := unix.LOCK_SH
+	if alone {
+		how = unix.LOCK_EX
+	}
+	err = flock(f, how|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		err = ErrBusy
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f.Close, nil
 }
