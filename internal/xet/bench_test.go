@@ -105,6 +105,13 @@ func BenchmarkAppendRecord(b *testing.B) {
 				}
 			})
 		}
+		b.Run("small/"+kind, func(b *testing.B) {
+			dst := make([]byte, 0, RecordHeaderSize+len(data))
+			b.SetBytes(int64(len(data)))
+			for b.Loop() {
+				AppendSmallRecord(dst, data)
+			}
+		})
 	}
 }
 

@@ -37,10 +37,15 @@ const (
 	lz4Overhead        = lz4HeaderSize + 4 + 4 // bytes of a frame with one block besides the block
 )
 
+// blockCompressor is a level of LZ4.
+type blockCompressor interface {
+	CompressBlock(src, dst []byte) (int, error)
+}
+
 // lz4Compress appends to dst an LZ4 frame of raw in one independent block, if
 // one of fewer than len(raw) bytes is found. dst must have len(raw) bytes to
 // spare. raw has at most MaxChunkSize bytes.
-func lz4Compress(dst, raw []byte, c *lz4.Compressor) ([]byte, bool) {
+func lz4Compress(dst, raw []byte, c blockCompressor) ([]byte, bool) {
 	room := len(raw) - 1 - lz4Overhead
 	if room <= 0 {
 		return dst, false

@@ -81,6 +81,16 @@ type recordScratch struct {
 
 var recordScratches = sync.Pool{New: func() any { return new(recordScratch) }}
 
+// smallScratch is a recordScratch for AppendSmallRecord. Its tables are large.
+type smallScratch struct {
+	lz4             lz4.CompressorHC
+	grouped, record [MaxChunkSize]byte
+}
+
+var smallScratches = sync.Pool{New: func() any {
+	return &smallScratch{lz4: lz4.CompressorHC{Level: lz4.Level9}}
+}}
+
 func getScratch() *recordScratch {
 	s, ok := recordScratches.Get().(*recordScratch)
 	if !ok {
@@ -104,7 +114,9 @@ func AppendRecord(dst, raw []byte, s Scheme) []byte {
 	dst = dst[:body]
 	smaller := false
 	if s != SchemeNone {
-		dst, smaller = appendCompressed(dst, raw, s)
+		scratch := getScratch()
+		dst, smaller = appendCompressed(dst, raw, s, &scratch.lz4, &scratch.grouped)
+		recordScratches.Put(scratch)
 	}
 	if !smaller {
 		dst, s = append(dst[:body], raw...), SchemeNone
@@ -114,21 +126,42 @@ func AppendRecord(dst, raw []byte, s Scheme) []byte {
 	return dst
 }
 
+// AppendSmallRecord is [AppendRecord] for who has time: it tries all schemes
+// at the slowest level of LZ4, and takes the smallest record. That costs ten
+// times as much and more; reading costs no more than ever.
+func AppendSmallRecord(dst, raw []byte) []byte {
+	start := len(dst)
+	dst = AppendRecord(dst, raw, SchemeNone)
+	scratch, ok := smallScratches.Get().(*smallScratch)
+	if !ok {
+		panic("xet: the pool of scratches holds something else")
+	}
+	defer smallScratches.Put(scratch)
+	for _, s := range []Scheme{SchemeLZ4, SchemeBG4LZ4} {
+		body, smaller := appendCompressed(scratch.record[:0], raw, s, &scratch.lz4, &scratch.grouped)
+		if !smaller || RecordHeaderSize+len(body) >= len(dst)-start {
+			continue
+		}
+		dst = append(dst[:start+RecordHeaderSize], body...)
+		h := RecordHeader{Scheme: s, Stored: uint32(len(body)), Raw: uint32(len(raw))}
+		h.put(dst[start : start+RecordHeaderSize])
+	}
+	return dst
+}
+
 // appendCompressed appends the payload for raw to dst, which has len(raw)
 // bytes to spare, and tells whether it is smaller than raw.
-func appendCompressed(dst, raw []byte, s Scheme) ([]byte, bool) {
-	scratch := getScratch()
-	defer recordScratches.Put(scratch)
+func appendCompressed(dst, raw []byte, s Scheme, c blockCompressor, scratch *[MaxChunkSize]byte) ([]byte, bool) {
 	switch s {
 	case SchemeLZ4:
 	case SchemeBG4LZ4:
-		grouped := scratch.grouped[:len(raw)]
+		grouped := scratch[:len(raw)]
 		bg4Split(grouped, raw)
 		raw = grouped
 	default:
 		panic("xet: writing with " + s.String())
 	}
-	return lz4Compress(dst, raw, &scratch.lz4)
+	return lz4Compress(dst, raw, c)
 }
 
 // DecodeRecord gives the chunk in the record at the beginning of rec, and the

@@ -51,6 +51,41 @@ func TestRecordRoundTrip(t *testing.T) {
 	}
 }
 
+func TestSmallRecordIsSmallest(t *testing.T) {
+	words := strings.Fields("tape dump table insert values null index backup nightly restore verify")
+	var text strings.Builder
+	for _, b := range splitmix(20000, 2) {
+		text.WriteString(words[int(b)%len(words)])
+	}
+	floats := make([]byte, 0, 40000) // lanes that differ: grouping pays
+	for i := range 10000 {
+		floats = binary.LittleEndian.AppendUint32(floats, 0x3f800000+uint32(i*i%4096))
+	}
+	for kind, raw := range map[string][]byte{
+		"random": splitmix(40000, 1), "text": []byte(text.String())[:60000], "floats": floats, "zeros": make([]byte, MaxChunkSize), "byte": {1},
+	} {
+		small := AppendSmallRecord([]byte("before"), raw)
+		if !bytes.HasPrefix(small, []byte("before")) {
+			t.Fatalf("%s: overwrote what was there", kind)
+		}
+		small = small[len("before"):]
+		got, n, err := DecodeRecord(nil, small)
+		if err != nil || n != len(small) || !bytes.Equal(got, raw) {
+			t.Errorf("%s: %d of %d bytes of record give other bytes, %v", kind, n, len(small), err)
+		}
+		best := len(AppendRecord(nil, raw, SchemeNone))
+		for _, s := range allSchemes {
+			best = min(best, len(AppendRecord(nil, raw, s)))
+		}
+		if len(small) > best {
+			t.Errorf("%s: %d bytes, and quickly %d", kind, len(small), best)
+		}
+		if kind == "text" && len(small) > best*95/100 {
+			t.Errorf("%s: %d bytes are hardly fewer than %d", kind, len(small), best)
+		}
+	}
+}
+
 func TestAppendRecordInPlace(t *testing.T) {
 	for _, s := range allSchemes {
 		raw := make([]byte, MaxChunkSize)
