@@ -89,7 +89,7 @@ bench:
 soak:
 	DISK_SOAK_KILLS=$(SOAK_KILLS) DISK_FAULT_STRIDE=1 DISK_POWER_CUTS=$(SOAK_CUTS) DISK_PROCS_OPS=30000 \
 		DISK_MEMORY_MIB=64 DISK_TEST_STREAM_MIB=4096 go test -count=1 -timeout=3h -v \
-		-run='^(TestSoak|TestFaults|TestPowerCut|TestProcesses|TestMemory|TestLongUploadTakesLittleMemory)$$' ./internal/disk
+		-run='^(TestSoak|TestSoakCollecting|TestFaults|TestPowerCut|TestProcesses|TestMemory|TestLongUploadTakesLittleMemory)$$' ./internal/disk
 
 # Prints what things cost in a store of so many keys and chunks. 10000000 take ten minutes or more, and 5 GB in TMPDIR.
 scale:

@@ -35,6 +35,8 @@ func beChild(role, dir string, args []string) error {
 	switch role {
 	case "soak":
 		return soakChild(dir, args[0])
+	case "collect":
+		return collectChild(dir, args[0])
 	case "write":
 		return writeChild(dir, args[0])
 	case "store":

@@ -27,6 +27,14 @@
 // without its bytes. Names of files are never used twice. Directories that files were removed from are synced before the
 // row of their process goes: nobody would sweep what a power cut brings back.
 //
+// # Collection
+//
+// Collect dooms what nothing names, begins an epoch, and deletes what was doomed once all processes are past it. What is named
+// again meanwhile is undoomed by the commit that names it. Places change for two reasons, and each change is one
+// transaction that comes after the new bytes are durable: a pack or a xorb of which little lives is stored anew, and so is what
+// is compressed better. The old file is put into the trash by the transaction that takes its last row, and removed an epoch
+// later, because places are remembered.
+//
 // # Rot
 //
 // Each chunk is compared with its hash, each page of the databases with its checksum, each row that says what a key or a file

@@ -201,6 +201,15 @@ func faultRun(t *testing.T, p *tap, store string, f *fault) bool {
 	w.s = object.New(d, object.Config{})
 	w.verify(t.Context())
 	w.clean(t, d)
+	for range 2 {
+		if _, err := d.Collect(t.Context(), everything); err != nil {
+			w.errorf("collect: %v", err)
+		}
+	}
+	for _, what := range leftovers(t, d) {
+		w.errorf("left over: %s", what)
+	}
+	w.verify(t.Context())
 	if err := d.Close(); err != nil {
 		w.errorf("close: %v", err)
 	}

@@ -135,6 +135,14 @@ func (w *faultWork) run(ctx context.Context, round string) {
 		})
 	})
 	_ = w.try("sweep", func() error { return w.d.sweep(ctx) })
+	w.put(ctx, round+"big", big[:700_000]) // of the rest lives the copy
+	w.change("delete the copy", map[string][]byte{round + "copy": nil}, func() error {
+		return w.s.Delete(ctx, "bucket", round+"copy", object.Condition{})
+	})
+	_ = w.try("collect", func() error {
+		_, err := w.d.Collect(ctx, CollectOptions{Live: 1, Wait: -1, Recompress: true})
+		return err
+	})
 	_ = w.try("mend", func() error { return w.mend(ctx, "rotten") })
 	other := fmt.Sprint("other", len(round))
 	_ = w.try("create another bucket", func() error { return w.s.CreateBucket(ctx, other, "") })

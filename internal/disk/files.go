@@ -3,6 +3,7 @@ package disk
 import (
 	"container/list"
 	"errors"
+	"io/fs"
 	"sync"
 )
 
@@ -64,6 +65,21 @@ func (f *cachedFile) release() {
 		last := c.idle.Remove(c.idle.Back()).(*cachedFile) //nolint:errcheck,forcetypeassert // the list holds nothing else
 		delete(c.files, last.name)
 		_ = last.Close()
+	}
+}
+
+// closeRemoved closes the files that nobody reads and that have no name any more: until then they take room.
+func (c *fileCache) closeRemoved() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for e := c.idle.Front(); e != nil; {
+		f := e.Value.(*cachedFile) //nolint:errcheck,forcetypeassert // the list holds nothing else
+		e = e.Next()
+		if _, err := c.fs.size(f.name); errors.Is(err, fs.ErrNotExist) {
+			c.idle.Remove(f.idle)
+			delete(c.files, f.name)
+			_ = f.Close()
+		}
 	}
 }
 

@@ -22,6 +22,8 @@ type fsys interface {
 	// rename fails when to exists.
 	rename(from, to string) error
 	remove(name string) error
+	// size returns how long a file is.
+	size(name string) (int64, error)
 	mkdir(name string) error
 	// syncDir makes creations, renames and removals in a directory durable.
 	syncDir(name string) error
@@ -78,6 +80,14 @@ func (root osFS) rename(from, to string) error {
 }
 
 func (root osFS) remove(name string) error { return os.Remove(root.path(name)) }
+
+func (root osFS) size(name string) (int64, error) {
+	st, err := os.Stat(root.path(name))
+	if err != nil {
+		return 0, err
+	}
+	return st.Size(), nil
+}
 
 func (root osFS) mkdir(name string) error { return os.Mkdir(root.path(name), 0o700) }
 

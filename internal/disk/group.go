@@ -29,7 +29,8 @@ const (
 type request struct {
 	sess    *session
 	changes []object.Change
-	done    chan struct{} // closed when err is set
+	rows    func(ctx context.Context) error // writes rows in place of changes and files; of collection
+	done    chan struct{}                   // closed when err is set
 	err     error
 	plan    *plan
 }
@@ -178,6 +179,12 @@ func (c *committer) writeGroup(ctx context.Context, g *group, noRoom error) erro
 		if r.err != nil {
 			continue
 		}
+		if r.rows != nil {
+			if err := r.rows(ctx); err != nil {
+				return err
+			}
+			continue
+		}
 		var fromSQLite *sqlite.Error
 		if r.plan, r.err = c.planFor(ctx, r); errors.As(r.err, &fromSQLite) {
 			return errAgain
@@ -253,7 +260,7 @@ func (c *committer) answer(g *group, err error) {
 		if r.err == nil {
 			r.err = err
 		}
-		if r.err == nil {
+		if r.err == nil && r.plan != nil {
 			c.d.landed(r.plan)
 			last = max(last, r.plan.last())
 		}
@@ -324,6 +331,8 @@ func (c *committer) spare(ctx context.Context, g *group) {
 		whole = nil // it only saves space
 	}
 	for _, r := range g.requests {
-		r.sess.spare(whole)
+		if r.rows == nil {
+			r.sess.spare(whole)
+		}
 	}
 }

@@ -190,6 +190,43 @@ func (x *index) flush(ctx context.Context) {
 	}
 }
 
+// rows returns up to limit rows from h on, in order.
+func (x *index) rows(ctx context.Context, h int64, limit int) ([]entry, error) {
+	db := x.db.Load()
+	rows, err := collect(ctx, db.read, func(rows *sql.Rows) (e entry, err error) {
+		err = rows.Scan(&e.h, &e.at)
+		return e, err
+	}, `SELECT h, loc FROM chunks WHERE h >= ? ORDER BY h LIMIT ?`, h, limit)
+	x.suspect(db, err)
+	return rows, err
+}
+
+// drop removes rows.
+func (x *index) drop(ctx context.Context, rows []entry) error {
+	slices.SortFunc(rows, func(a, b entry) int { return cmp.Compare(a.h, b.h) })
+	for len(rows) > 0 {
+		n := 0
+		err := x.slice(ctx, func(ctx context.Context, _ *indexDB, tx *sql.Tx) error {
+			gone, err := tx.PrepareContext(ctx, `DELETE FROM chunks WHERE h = ? AND loc = ?`)
+			if err != nil {
+				return err
+			}
+			defer func() { _ = gone.Close() }() // ends with the transaction anyway
+			for start := time.Now(); n < len(rows) && (n%64 != 63 || time.Since(start) < indexSlice); n++ {
+				if _, err := gone.ExecContext(ctx, rows[n].h, int64(rows[n].at)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("write index.db: %w", err)
+		}
+		rows = rows[n:]
+	}
+	return nil
+}
+
 // entry is a row of the index.
 type entry struct {
 	h  int64

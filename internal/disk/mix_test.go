@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"strings"
+	"testing/iotest"
 
 	"hugbucket/internal/object"
 )
@@ -85,6 +86,10 @@ type mixWriter struct {
 	rng   *rand.Rand
 	names []string
 	state map[string]string // value by name
+
+	held      *object.File // that is being read slowly: half is, and the rest will be some operations later
+	heldValue string
+	heldHalf  []byte
 }
 
 // step is one operation: "> name value" says what the name is going to stand for, "< name" that it does.
@@ -117,7 +122,17 @@ func (w *mixWriter) choose(name string) mixOp {
 		}
 		return mixOp{aBucket, nil, func(ctx context.Context) error { return w.s.CreateBucket(ctx, name, "") }}
 	}
-	switch n := w.rng.IntN(16); {
+	switch n := w.rng.IntN(19); {
+	case n >= 17:
+		return mixOp{was, nil, func(ctx context.Context) error { return w.readSlowly(ctx, name, was) }}
+	case n == 16:
+		value := mixValue(w.rng)
+		return mixOp{was, errGivenUp, func(ctx context.Context) error {
+			body := mixBody(value)
+			in := io.MultiReader(bytes.NewReader(body[:len(body)/2]), iotest.ErrReader(errGivenUp))
+			_, err := w.s.Put(ctx, "bucket", name, in, object.PutOptions{})
+			return err
+		}}
 	case n < 7:
 		value := mixValue(w.rng)
 		return mixOp{value, nil, func(ctx context.Context) error { return w.put(ctx, name, value, object.Condition{}) }}
@@ -142,6 +157,39 @@ func (w *mixWriter) choose(name string) mixOp {
 			return err
 		}}
 	}
+}
+
+// errGivenUp ends a body that is not stored.
+var errGivenUp = errors.New("given up")
+
+// readSlowly finishes what is being read, whatever has become of its name, or begins to read something.
+func (w *mixWriter) readSlowly(ctx context.Context, name, was string) (err error) {
+	if w.held != nil {
+		rest, err := io.ReadAll(w.held)
+		err = errors.Join(err, w.held.Close())
+		w.held = nil
+		if err == nil && !bytes.Equal(append(w.heldHalf, rest...), mixBody(w.heldValue)) {
+			err = fmt.Errorf("read slowly: %d and %d bytes that are not %s", len(w.heldHalf), len(rest), w.heldValue)
+		}
+		return err
+	}
+	if was == nothing {
+		return nil
+	}
+	if w.held, err = w.s.Open(ctx, "bucket", name); err != nil {
+		return err
+	}
+	w.heldValue, w.heldHalf = was, make([]byte, len(mixBody(was))/2)
+	_, err = io.ReadFull(w.held, w.heldHalf)
+	return err
+}
+
+// end lets go of what is being read.
+func (w *mixWriter) end() error {
+	if w.held == nil {
+		return nil
+	}
+	return w.held.Close()
 }
 
 func (w *mixWriter) chooseCopy(name, was string) mixOp {

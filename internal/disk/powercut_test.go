@@ -130,6 +130,13 @@ func (w *cutWriter) run(ctx context.Context, d *Driver) {
 	w.step("delete", map[string]string{at("big"): deleted}, func() error {
 		return w.s.Delete(ctx, "bucket", at("big"), object.Condition{})
 	})
+	w.step("collect", nil, func() error {
+		_, err := w.d.Collect(ctx, CollectOptions{Live: 1, Wait: -1, Recompress: w.name == "first"})
+		if errors.Is(err, ErrBusy) { // two processes do
+			err = nil
+		}
+		return err
+	})
 	w.put(ctx, "more", w.body(100_000), object.Condition{})
 	w.step("delete bucket", map[string]string{w.name: deleted}, func() error { return w.s.DeleteBucket(ctx, w.name) })
 	w.put(ctx, "large", w.body(1_200_000), object.Condition{})
@@ -282,6 +289,11 @@ func afterCut(ctx context.Context, dir string, point int, writers []*cutWriter) 
 	}
 	s := object.New(d, object.Config{})
 	errs := []error{unused(dir, d.proc.id)}
+	for _, w := range writers {
+		errs = append(errs, w.verify(ctx, s, point))
+	}
+	_, err = d.Collect(ctx, everything)
+	errs = append(errs, err)
 	for _, w := range writers {
 		errs = append(errs, w.verify(ctx, s, point))
 	}

@@ -190,7 +190,14 @@ func (c *committer) tick(ctx context.Context) {
 	if p.past(epoch) == told {
 		return
 	}
+	c.d.forgetRemoved()
 	_ = c.tx(ctx, c.tellEpoch)
+}
+
+// forgetRemoved lets go of what collection may have removed by now.
+func (d *Driver) forgetRemoved() {
+	d.files.closeRemoved()
+	d.damaged.Clear() // of a xorb that is gone; it may come again
 }
 
 // tellEpoch brings procs.epoch up to date in the transaction under way. A process that the catalog does not know must not

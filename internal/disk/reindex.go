@@ -235,6 +235,7 @@ func (x *index) page(ctx context.Context, t *task) (out []entry, done int64, err
 		err = rows.Scan(&f.id, &f.hash, &f.at.file, &f.at.off, &f.at.len)
 		return f, err
 	}
+	defer x.d.proc.pin().release() // no file goes between its row and its footer
 	page, err := collect(ctx, x.d.reads.db, scan, `SELECT id, hash, file, off, len FROM xorbs
 		WHERE id > ? AND id <= ? AND doomed = 0 ORDER BY id LIMIT ?`, t.done, t.until, reindexPage)
 	if err != nil {

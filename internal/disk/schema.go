@@ -12,7 +12,9 @@ const format = 2
 // 0, or Unix seconds before which the row must not be doomed, because somebody outside was told of it. damaged are xorbs that
 // could not be read: their chunks do not count as known, and the same content coming again takes their place. chunks and raw
 // are the number of a xorb's chunks and the sum of their bytes, not compressed; packed is 1 when it was compressed as well as
-// can be. info and terms are drawn in row.go.
+// can be. packs.sealed is 0 while the pack grows, 1 when it does not any more, and 2 when bytes that no row names may be
+// somebody's all the same, because the catalog is an older one than the pack. trash.epoch is the one that all processes must
+// have come to before the file may go. info and terms are drawn in row.go.
 const catalogSchema = `
 CREATE TABLE meta (
 	one    INTEGER PRIMARY KEY CHECK (one = 1),
@@ -43,6 +45,7 @@ CREATE TABLE xorbs (
 	keep_until INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX xorbs_file ON xorbs (file);
+CREATE INDEX xorbs_doomed ON xorbs (id) WHERE doomed <> 0;
 CREATE TABLE files (
 	id         INTEGER PRIMARY KEY AUTOINCREMENT,
 	hash       BLOB NOT NULL UNIQUE,
@@ -51,6 +54,7 @@ CREATE TABLE files (
 	doomed     INTEGER NOT NULL DEFAULT 0,
 	keep_until INTEGER NOT NULL DEFAULT 0
 );
+CREATE INDEX files_doomed ON files (id) WHERE doomed <> 0;
 CREATE TABLE refs (
 	xorb INTEGER NOT NULL,
 	file INTEGER NOT NULL,

@@ -63,13 +63,45 @@ func soakChild(dir, seed string) error {
 		g.Go(func() error {
 			for until.Err() == nil {
 				if err := writers[i].step(context.WithoutCancel(ctx)); err != nil {
-					return err
+					return errors.Join(err, writers[i].end())
 				}
 			}
-			return nil
+			return writers[i].end()
 		})
 	}
 	return errors.Join(g.Wait(), s.Close())
+}
+
+// collectChild collects again and again until its input ends. It says what it did.
+func collectChild(dir, seed string) error {
+	n, err := strconv.ParseUint(seed, 10, 64)
+	if err != nil {
+		return err
+	}
+	rng := rand.New(rand.NewPCG(n, 0))
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		stop()
+	}()
+	d, err := Open(ctx, dir, Options{packSize: 2 << 20})
+	if err != nil {
+		return err
+	}
+	for ctx.Err() == nil && err == nil {
+		var got Collected
+		got, err = d.Collect(ctx, CollectOptions{
+			Live: []float64{0.5, 1}[rng.IntN(2)], Wait: []time.Duration{-1, 100 * time.Millisecond}[rng.IntN(2)], Recompress: rng.IntN(8) == 0,
+		})
+		if err == nil {
+			_, err = fmt.Fprintln(os.Stdout, got.Files, got.Xorbs, got.Packs)
+		}
+	}
+	if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
+		err = nil
+	}
+	return errors.Join(err, d.Close())
 }
 
 // soakPart is what is known of the names of one child.
@@ -146,15 +178,29 @@ type soak struct {
 	parts [2]*soakPart
 
 	kills, checked, lost int
+
+	collecting                    bool
+	files, xorbs, packs, collects int // that were collected
 }
 
 // TestSoak kills processes at random moments while they do a bit of everything to a store that outlives them all. What was
 // acknowledged is there and whole, what was under way has happened or has not, and what they leave is swept.
 func TestSoak(t *testing.T) {
-	kills := size(t, "DISK_SOAK_KILLS", 4)
+	soakFor(t, size(t, "DISK_SOAK_KILLS", 4), false)
+}
+
+// TestSoakCollecting is TestSoak with one more process that collects all the time, and is killed, too. When the writers have
+// stopped, collections leave nothing that nothing refers to.
+func TestSoakCollecting(t *testing.T) {
+	bare(t, soakFor(t, size(t, "DISK_SOAK_KILLS", 4), true))
+}
+
+// soakFor returns where the store lies that has outlived it.
+func soakFor(t *testing.T, kills int, collecting bool) string {
+	t.Helper()
 	k := &soak{
 		t: t, dir: t.TempDir(), rng: rand.New(rand.NewPCG(rand.Uint64(), 0)),
-		parts: [2]*soakPart{newSoakPart(0), newSoakPart(1)},
+		parts: [2]*soakPart{newSoakPart(0), newSoakPart(1)}, collecting: collecting,
 	}
 	d, err := Open(t.Context(), k.dir, Options{})
 	if err != nil {
@@ -167,10 +213,47 @@ func TestSoak(t *testing.T) {
 		a, b := k.parts[0], k.parts[1]
 		t.Logf("%d operations, %d kills, %d acknowledged, %d lost, %d MiB stored",
 			a.ops+b.ops, k.kills, a.acked+b.acked, k.lost, diskUse(t, k.dir)>>20)
+		if collecting {
+			t.Logf("%d collections: %d files, %d xorbs, %d packs or files of xorbs", k.collects, k.files, k.xorbs, k.packs)
+		}
 	}()
 	for round := 0; k.kills < kills; round++ {
-		k.round(round%3 == 1)
+		if collecting {
+			k.besideCollection(func() { k.round(round%3 == 1) })
+		} else {
+			k.round(round%3 == 1)
+		}
 		k.reopen(k.kills >= min(k.checked+kills/soakChecks, kills), k.parts[:]...)
+	}
+	return k.dir
+}
+
+// besideCollection runs a round while another process collects, which is killed before or behind it, or ends.
+func (k *soak) besideCollection(round func()) {
+	t := k.t
+	t.Helper()
+	c := startChild(t, "collect", k.dir, fmt.Sprint(k.rng.Uint64()))
+	heard := func(line string) {
+		var files, xorbs, packs int
+		if _, err := fmt.Sscan(line, &files, &xorbs, &packs); err != nil {
+			return // it was killed in the middle of it
+		}
+		k.collects++
+		k.files, k.xorbs, k.packs = k.files+files, k.xorbs+xorbs, k.packs+packs
+	}
+	heard(c.hear())
+	if k.rng.IntN(3) > 0 {
+		round()
+	}
+	switch k.rng.IntN(3) {
+	case 0:
+		spin(20 * time.Millisecond)
+		c.kill(heard)
+		k.kills++
+	default:
+		if err := c.end(heard); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -1,0 +1,92 @@
+package disk
+
+import (
+	"context"
+	"errors"
+
+	"hugbucket/internal/xet"
+)
+
+// recompress stores anew what gets smaller by the slow level of LZ4.
+func (c *collector) recompress(ctx context.Context) error {
+	if !c.opts.Recompress {
+		return nil
+	}
+	var total, looked int64
+	err := c.d.reads.db.QueryRowContext(ctx, `SELECT ifnull(sum(len), 0) FROM xorbs WHERE packed = 0 AND doomed = 0`).Scan(&total)
+	if err != nil {
+		return sqlError(err)
+	}
+	return c.windows(ctx, "xorbs", "compressing", func(ctx context.Context, from, to int64) error {
+		page, err := collect(ctx, c.d.reads.db, scanXorb, xorbColumns+`WHERE id > ? AND id <= ? AND doomed = 0 AND packed = 0
+			AND id NOT IN (SELECT xorb FROM damaged)`, from, to)
+		if err != nil {
+			return err
+		}
+		var tried []int64
+		err = c.moving(ctx, func(m *mover) error {
+			for _, x := range page {
+				if err := c.compress(ctx, m, x); err != nil {
+					return err
+				}
+				tried = append(tried, x.id)
+				looked += x.at.len
+				c.opts.Progress.tell(Step{Name: "compressing", Done: looked, Total: total, Bytes: true})
+			}
+			return nil
+		})
+		if err != nil || c.short != nil {
+			return err // without room not all of them were stored
+		}
+		return slicesOf(ctx, c, tried, func(ctx context.Context, id int64) error {
+			_, err := c.d.commit.conn.ExecContext(ctx, `UPDATE xorbs SET packed = 1 WHERE id = ?`, id)
+			return err
+		})
+	})
+}
+
+// compress stores a xorb anew, if that makes it smaller. One that is damaged stays as it is.
+func (c *collector) compress(ctx context.Context, m *mover, x storedXorb) error {
+	worth, err := c.worthIt(ctx, x)
+	if err != nil || !worth || c.short != nil {
+		return err
+	}
+	staged, err := c.copyTo(ctx, m, x, true)
+	if errors.Is(err, errUnreadable) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	size := max(staged.at.len, int64(len(staged.body)))
+	if size >= x.at.len {
+		return m.drop()
+	}
+	c.out.Recompressed++
+	c.out.Saved += x.at.len - size
+	return c.move(ctx, m, x, staged, true)
+}
+
+const (
+	// trySample is how many chunks of a xorb are tried first, evenly spread, and tryGain what part of them must be saved.
+	trySample = 16
+	tryGain   = 0.01
+)
+
+// worthIt says whether some chunks of a xorb get smaller. One that is damaged is not worth it.
+func (c *collector) worthIt(ctx context.Context, x storedXorb) (bool, error) {
+	step := max(1, x.chunks/trySample)
+	var before, after int
+	var small []byte
+	sample := func(i int) bool { return i%step == 0 }
+	err := c.readRecords(ctx, x, sample, func(_ xet.Chunk, record, raw []byte) error {
+		small = xet.AppendSmallRecord(small[:0], raw)
+		before += len(record)
+		after += min(len(small), len(record))
+		return nil
+	})
+	if errors.Is(err, errUnreadable) {
+		return false, nil
+	}
+	return float64(before-after) > tryGain*float64(before), err
+}
