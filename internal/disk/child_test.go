@@ -37,6 +37,8 @@ func beChild(role, dir string, args []string) error {
 		return soakChild(dir, args[0])
 	case "collect":
 		return collectChild(dir, args[0])
+	case "collectonce":
+		return collectOnceChild(dir)
 	case "write":
 		return writeChild(dir, args[0])
 	case "store":

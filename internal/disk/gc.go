@@ -47,6 +47,8 @@ const (
 	gcWait = time.Minute
 	// gcSlice is how long a transaction of a collection may take. It then gives way for as long.
 	gcSlice = 20 * time.Millisecond
+	// gcBatch is how many rows one statement changes.
+	gcBatch = 128
 	// gcWindow is how many rows are looked at in one read.
 	gcWindow = 2048
 	// gcPoll is how often it looks whether all processes have come to an epoch.
@@ -148,8 +150,8 @@ func (c *collector) windows(ctx context.Context, table, name string, f func(ctx 
 	return nil
 }
 
-// slices calls f for each of some things in transactions that are short, and gives way to others after each.
-func slicesOf[T any](ctx context.Context, c *collector, things []T, f func(ctx context.Context, thing T) error) error {
+// slicesOf calls f for some things, a few at a time, in transactions that are short, and gives way to others after each.
+func slicesOf[T any](ctx context.Context, c *collector, things []T, f func(ctx context.Context, few []T) error) error {
 	for len(things) > 0 {
 		if err := live(ctx); err != nil {
 			return err
@@ -157,10 +159,12 @@ func slicesOf[T any](ctx context.Context, c *collector, things []T, f func(ctx c
 		n, took := 0, time.Duration(0)
 		err := c.d.commit.tx(ctx, func(ctx context.Context) error {
 			start := time.Now()
-			for n = 0; n < len(things) && (n == 0 || took < gcSlice); n++ {
-				if err := f(ctx, things[n]); err != nil {
+			for n = 0; n < len(things) && (n == 0 || took < gcSlice); {
+				few := things[n:min(n+gcBatch, len(things))]
+				if err := f(ctx, few); err != nil {
 					return err
 				}
+				n += len(few)
 				took = time.Since(start)
 			}
 			return nil

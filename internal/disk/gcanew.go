@@ -38,6 +38,7 @@ type mover struct {
 	sess *session
 	jobs []func(ctx context.Context) error // in the transaction
 	done []func()                          // after it
+	left map[string]bool                   // files that xorbs are moved out of
 	size int64
 }
 
@@ -47,7 +48,7 @@ const (
 	moverJobs  = 1000
 )
 
-func (c *collector) newMover() *mover { return &mover{c: c} }
+func (c *collector) newMover() *mover { return &mover{c: c, left: make(map[string]bool)} }
 
 // session returns the session that stages what is moved next.
 func (m *mover) session(ctx context.Context) (*session, error) {
@@ -91,8 +92,14 @@ func (m *mover) flush(ctx context.Context) (err error) {
 				return err
 			}
 		}
+		for file := range m.left {
+			if err := m.c.emptied(ctx, file, 1); err != nil { // places in it may be known to many
+				return err
+			}
+		}
 		return nil
 	}})
+	clear(m.left)
 	if err != nil {
 		s.err = err // Close must know whether it may have lasted
 		return err
@@ -233,15 +240,10 @@ func (c *collector) copyTo(ctx context.Context, m *mover, x storedXorb, smaller 
 // move gives a xorb the place where it was stored anew, unless it lies elsewhere by now.
 func (c *collector) move(ctx context.Context, m *mover, x storedXorb, staged *stagedXorb, packed bool) error {
 	rows := func(ctx context.Context, at place) error {
-		res, err := c.d.commit.conn.ExecContext(ctx, `UPDATE xorbs SET file = ?, off = ?, len = ?, packed = max(packed, ?)
+		m.left[x.at.file] = true
+		_, err := c.d.commit.conn.ExecContext(ctx, `UPDATE xorbs SET file = ?, off = ?, len = ?, packed = max(packed, ?)
 			WHERE id = ? AND file = ? AND off = ?`, at.file, at.off, at.len, packed, x.id, x.at.file, x.at.off)
-		if err != nil {
-			return err
-		}
-		if n, err := res.RowsAffected(); n == 0 || err != nil {
-			return err
-		}
-		return c.emptied(ctx, x.at.file, 1) // its place may be known to many
+		return err
 	}
 	return m.add(ctx, staged, rows, func() {
 		c.d.xorbs.drop(x.hash)

@@ -38,8 +38,8 @@ func (c *collector) recompress(ctx context.Context) error {
 		if err != nil || c.short != nil {
 			return err // without room not all of them were stored
 		}
-		return slicesOf(ctx, c, tried, func(ctx context.Context, id int64) error {
-			_, err := c.d.commit.conn.ExecContext(ctx, `UPDATE xorbs SET packed = 1 WHERE id = ?`, id)
+		return slicesOf(ctx, c, tried, func(ctx context.Context, few []int64) error {
+			_, err := c.d.commit.conn.ExecContext(ctx, `UPDATE xorbs SET packed = 1 WHERE id IN `+these, nil, idList(few))
 			return err
 		})
 	})

@@ -3,6 +3,7 @@ package disk
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"math"
@@ -39,12 +40,33 @@ func (c *collector) doom(ctx context.Context, table, name, loose string) error {
 		if err != nil {
 			return err
 		}
-		return slicesOf(ctx, c, ids, func(ctx context.Context, id int64) error {
+		return slicesOf(ctx, c, ids, func(ctx context.Context, few []int64) error {
 			_, err := c.d.commit.conn.ExecContext(ctx, `UPDATE `+table+` SET doomed = (SELECT epoch FROM meta) + 1
-				WHERE id = ?2 AND doomed = 0 AND `+loose, c.now, id)
+				WHERE id IN `+these+` AND doomed = 0 AND `+loose, c.now, idList(few))
 			return err
 		})
 	})
+}
+
+// these are the ids in the parameter ?2, which idList makes.
+const these = `(SELECT value FROM json_each(?2))`
+
+// idList makes a parameter of ids or names.
+func idList[T any](few []T) string {
+	b, err := json.Marshal(few)
+	if err != nil {
+		panic(err) // numbers and strings cannot fail
+	}
+	return string(b)
+}
+
+// returned runs a statement of the transaction under way that changes rows, and returns what it says of them.
+func returned[T any](ctx context.Context, c *collector, scan func(*sql.Rows) (T, error), query string, args ...any) ([]T, error) {
+	rows, err := c.d.commit.conn.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	return scanAll(rows, scan)
 }
 
 // doomed returns some ids of doomed rows behind one that may be deleted as far as epochs go.
@@ -61,21 +83,16 @@ func (c *collector) deleteFiles(ctx context.Context) error {
 			return err
 		}
 		from = ids[len(ids)-1]
-		deleted := int64(0)
-		err = slicesOf(ctx, c, ids, func(ctx context.Context, id int64) error {
-			res, err := c.d.commit.conn.ExecContext(ctx, `DELETE FROM files WHERE id = ?2 AND `+mayGo+` AND `+fileIsLoose, c.now, id)
-			if err != nil {
+		err = slicesOf(ctx, c, ids, func(ctx context.Context, few []int64) error {
+			gone, err := returned(ctx, c, scanID, `DELETE FROM files WHERE id IN `+these+` AND `+mayGo+` AND `+fileIsLoose+`
+				RETURNING id`, c.now, idList(few))
+			if err != nil || len(gone) == 0 {
 				return err
 			}
-			n, err := res.RowsAffected()
-			if n == 0 || err != nil {
-				return err
-			}
-			deleted++
-			_, err = c.d.commit.st.delRefs.ExecContext(ctx, id)
+			c.out.Files += int64(len(gone))
+			_, err = c.d.commit.conn.ExecContext(ctx, `DELETE FROM refs WHERE file IN `+these, nil, idList(gone))
 			return err
 		})
-		c.out.Files += deleted
 		if err != nil {
 			return err
 		}
@@ -95,37 +112,42 @@ func (c *collector) deleteXorbs(ctx context.Context) error {
 			return err
 		}
 		from = ids[len(ids)-1]
-		deleted := int64(0)
-		err = slicesOf(ctx, c, ids, func(ctx context.Context, id int64) error {
-			gone, err := c.deleteXorb(ctx, id)
-			if gone {
-				deleted++
-			}
-			return err
-		})
-		c.out.Xorbs += deleted
-		if err != nil {
+		if err := slicesOf(ctx, c, ids, c.deleteSomeXorbs); err != nil {
 			return err
 		}
 		c.opts.Progress.tell(Step{Name: "deleting xorbs", Done: c.out.Xorbs})
 	}
 }
 
-// deleteXorb deletes a row in the transaction under way, if it may go.
-func (c *collector) deleteXorb(ctx context.Context, id int64) (gone bool, err error) {
-	conn := c.d.commit.conn
-	var file string
-	err = conn.QueryRowContext(ctx, `DELETE FROM xorbs WHERE id = ?2 AND `+unreferred+` RETURNING file`, c.now, id).Scan(&file)
-	if errors.Is(err, sql.ErrNoRows) {
-		return false, nil
+// deleteSomeXorbs deletes rows in the transaction under way, those that may go.
+func (c *collector) deleteSomeXorbs(ctx context.Context, few []int64) error {
+	type deleted struct {
+		id   int64
+		file string
 	}
-	if err == nil {
-		_, err = c.d.commit.st.mended.ExecContext(ctx, id)
+	gone, err := returned(ctx, c, func(rows *sql.Rows) (x deleted, err error) {
+		err = rows.Scan(&x.id, &x.file)
+		return x, err
+	}, `DELETE FROM xorbs WHERE id IN `+these+` AND `+unreferred+` RETURNING id, file`, c.now, idList(few))
+	if err != nil || len(gone) == 0 {
+		return err
 	}
-	if err == nil {
-		err = c.emptied(ctx, file, 0)
+	c.out.Xorbs += int64(len(gone))
+	files := make(map[string]bool)
+	ids := make([]int64, len(gone))
+	for i, x := range gone {
+		files[x.file] = true
+		ids[i] = x.id
 	}
-	return true, err
+	if _, err := c.d.commit.conn.ExecContext(ctx, `DELETE FROM damaged WHERE xorb IN `+these, nil, idList(ids)); err != nil {
+		return err
+	}
+	for file := range files {
+		if err := c.emptied(ctx, file, 0); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // sweepIndex deletes rows of the index that lead to xorbs which are gone.
@@ -221,8 +243,8 @@ func (c *collector) unlink(ctx context.Context) error {
 		if err := c.syncDirs(names); err != nil {
 			return err
 		}
-		err = slicesOf(ctx, c, names, func(ctx context.Context, name string) error {
-			_, err := c.d.commit.conn.ExecContext(ctx, `DELETE FROM trash WHERE file = ?`, name)
+		err = slicesOf(ctx, c, names, func(ctx context.Context, few []string) error {
+			_, err := c.d.commit.conn.ExecContext(ctx, `DELETE FROM trash WHERE file IN `+these, nil, idList(few))
 			return err
 		})
 		if err != nil {
