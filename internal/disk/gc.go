@@ -51,8 +51,10 @@ const (
 	gcBatch = 128
 	// gcWindow is how many rows are looked at in one read.
 	gcWindow = 2048
-	// gcPoll is how often it looks whether all processes have come to an epoch.
-	gcPoll = 50 * time.Millisecond
+	// gcPoll is how often it looks whether all processes have come to an epoch, and gcSweep after how many looks it looks for
+	// some that died.
+	gcPoll  = 50 * time.Millisecond
+	gcSweep = 20
 )
 
 // collector is one run of Collect.
@@ -201,7 +203,8 @@ func (c *collector) advance(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for start := time.Now(); ; {
+	start := time.Now()
+	for n := 1; ; n++ {
 		c.d.commit.tick(ctx)
 		var behind int64
 		err := c.d.reads.db.QueryRowContext(ctx, `SELECT count(*) FROM procs WHERE epoch < (SELECT epoch FROM meta)`).Scan(&behind)
@@ -212,8 +215,10 @@ func (c *collector) advance(ctx context.Context) error {
 			return nil
 		}
 		c.opts.Progress.tell(Step{Name: "waiting for what others still read and write", Done: int64(time.Since(start).Seconds())})
-		if err := c.d.sweep(ctx); err != nil { // who died meanwhile must not be waited for
-			return err
+		if n%gcSweep == 0 { // who died meanwhile must not be waited for
+			if err := c.d.sweep(ctx); err != nil {
+				return err
+			}
 		}
 		if err := pause(ctx, gcPoll); err != nil {
 			return err
