@@ -15,6 +15,7 @@ BENCH      = .
 SOAK_KILLS = 1000
 SOAK_CUTS  = 1500
 SCALE      = 10000000
+MODEL      = 25
 
 # Of `make run`: where it keeps its files, and what a new configuration gets instead of the defaults.
 VAR     = var
@@ -24,7 +25,7 @@ S3_PORT =
 # A configuration that is there keeps its host, unless somebody asks for another: then init says so.
 RUN_HOST = $(or $(HOST),$(if $(shell test -e '$(VAR)/config.json' && echo there),,127.0.0.1))
 
-.PHONY: build cross run test test-clients check race fuzz lint fmt bench soak scale clean
+.PHONY: build cross run test test-clients check race fuzz lint fmt bench soak model scale clean
 
 build:
 	@mkdir -p bin
@@ -90,6 +91,11 @@ soak:
 	DISK_SOAK_KILLS=$(SOAK_KILLS) DISK_FAULT_STRIDE=1 DISK_POWER_CUTS=$(SOAK_CUTS) DISK_PROCS_OPS=30000 \
 		DISK_MEMORY_MIB=64 DISK_TEST_STREAM_MIB=4096 go test -count=1 -timeout=3h -v \
 		-run='^(TestSoak|TestSoakCollecting|TestFaults|TestPowerCut|TestProcesses|TestMemory|TestLongUploadTakesLittleMemory)$$' ./internal/disk
+
+# Explores the protocol of collection with larger bounds, up to so many million states a scenario. 25 are enough for all, and take
+# ten minutes and 3 GB of memory.
+model:
+	DISK_MODEL=$(MODEL) go test -count=1 -timeout=3h -v -run='^TestModel$$' ./internal/disk/model
 
 # Prints what things cost in a store of so many keys and chunks. 10000000 take ten minutes or more, and 5 GB in TMPDIR.
 scale:

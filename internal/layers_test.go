@@ -23,6 +23,7 @@ var layers = map[string]struct {
 	"internal/object":            {may: "internal/xet golang.org/x/sync github.com/minio/crc64nvme", pure: true},
 	"internal/object/objecttest": {may: "internal/xet internal/object"},
 	"internal/disk":              {may: "internal/xet internal/object internal/disk/sumvfs golang.org/x/sys modernc.org/sqlite"},
+	"internal/disk/model":        {pure: true},
 	"internal/disk/sumvfs":       {may: "golang.org/x/sys modernc.org/sqlite modernc.org/libc"},
 	"internal/s3":                {may: "internal/object github.com/julienschmidt/httprouter github.com/rs/zerolog github.com/minio/crc64nvme"},
 	"internal/push":              {may: "internal/object github.com/rs/zerolog golang.org/x/sys"},

@@ -260,6 +260,47 @@ func TestCollectedContentComesAgain(t *testing.T) {
 	}
 }
 
+// TestThinToWhatIsThere thins a xorb to chunks that another one is made of already: that one is used, and the copy leaves nothing.
+func TestThinToWhatIsThere(t *testing.T) {
+	dir := t.TempDir()
+	d := opened(t, dir, Options{})
+	s := newStore(t, d)
+	long, known := randomBytes(5<<20, 1), randomBytes(300_000, 2)
+	cut := 0
+	for cut < 2<<20 {
+		cut += firstChunk(t, long[cut:])
+	}
+	put(t, s, "known", known)
+	put(t, s, "long", long)
+	put(t, s, "front", long[:cut]) // by reference
+	d.index.flush(t.Context())
+	if _, err := d.index.db.Load().write.ExecContext(t.Context(), `DELETE FROM chunks WHERE loc / 8192 =
+		(SELECT max(loc) / 8192 FROM chunks)`); err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, "front and known", append(bytes.Clone(long[:cut]), known...))
+	if n := count(t, d, `SELECT count(*) FROM xorbs`); n != 3 {
+		t.Fatalf("%d xorbs, not known, long and front", n)
+	}
+	if err := s.Delete(t.Context(), "bucket", "long", object.Condition{}); err != nil {
+		t.Fatal(err)
+	}
+	collectNow(t, d, everything)
+	if n := count(t, d, `SELECT count(*) FROM xorbs`); n != 2 {
+		t.Errorf("%d xorbs, not known and front", n)
+	}
+	if !bytes.Equal(get(t, s, "front"), long[:cut]) {
+		t.Error("front has other bytes")
+	}
+	for _, what := range leftovers(t, d) {
+		t.Error("left over: ", what)
+	}
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+	bare(t, dir)
+}
+
 func firstChunk(t *testing.T, body []byte) int {
 	t.Helper()
 	chunk, err := xet.NewChunker(bytes.NewReader(body)).Next()

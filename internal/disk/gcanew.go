@@ -36,10 +36,16 @@ const xorbColumns = `SELECT id, hash, file, off, len, chunks FROM xorbs `
 type mover struct {
 	c    *collector
 	sess *session
-	jobs []func(ctx context.Context) error // in the transaction
-	done []func()                          // after it
-	left map[string]bool                   // files that xorbs are moved out of
+	jobs []moverJob
+	left map[string]bool // files that xorbs are moved out of
 	size int64
+}
+
+// moverJob is what a staged xorb is for.
+type moverJob struct {
+	rows func(ctx context.Context) (used bool, err error) // in the transaction; not used is what is there already
+	used bool
+	done func() // after it, when it was used
 }
 
 // moverBytes and moverJobs bound what one transaction moves.
@@ -63,9 +69,10 @@ func (m *mover) session(ctx context.Context) (*session, error) {
 }
 
 // add takes over a staged xorb, and what is to be written in the transaction that makes it count, and done after it.
-func (m *mover) add(ctx context.Context, x *stagedXorb, rows func(ctx context.Context, at place) error, done func()) error {
-	m.jobs = append(m.jobs, func(ctx context.Context) error { return rows(ctx, x.at) })
-	m.done = append(m.done, done)
+func (m *mover) add(ctx context.Context, x *stagedXorb, rows func(ctx context.Context, at place) (used bool, err error), done func()) error {
+	m.jobs = append(m.jobs, moverJob{
+		rows: func(ctx context.Context) (bool, error) { return rows(ctx, x.at) }, done: done,
+	})
 	m.size += max(x.at.len, int64(len(x.body)))
 	if m.size < moverBytes && len(m.jobs) < moverJobs && !x.own {
 		return nil
@@ -78,8 +85,8 @@ func (m *mover) flush(ctx context.Context) (err error) {
 	if m.sess == nil {
 		return nil
 	}
-	s, jobs, done, size := m.sess, m.jobs, m.done, m.size
-	m.sess, m.jobs, m.done, m.size = nil, nil, nil, 0
+	s, jobs, size := m.sess, m.jobs, m.size
+	m.sess, m.jobs, m.size = nil, nil, 0
 	defer func() { err = errors.Join(err, s.Close()) }()
 	for _, x := range s.staged {
 		if err := x.wait(); err != nil {
@@ -87,8 +94,9 @@ func (m *mover) flush(ctx context.Context) (err error) {
 		}
 	}
 	err = m.c.d.commit.submit(ctx, &request{sess: s, rows: func(ctx context.Context) error {
-		for _, job := range jobs {
-			if err := job(ctx); err != nil {
+		for i := range jobs {
+			var err error
+			if jobs[i].used, err = jobs[i].rows(ctx); err != nil {
 				return err
 			}
 		}
@@ -105,8 +113,9 @@ func (m *mover) flush(ctx context.Context) (err error) {
 		return err
 	}
 	for i, x := range s.staged {
-		x.row = true
-		done[i]()
+		if x.row = jobs[i].used; x.row { // else Close removes its file
+			jobs[i].done()
+		}
 	}
 	m.c.out.Rewritten += size
 	m.c.out.Freed -= size
@@ -239,11 +248,15 @@ func (c *collector) copyTo(ctx context.Context, m *mover, x storedXorb, smaller 
 
 // move gives a xorb the place where it was stored anew, unless it lies elsewhere by now.
 func (c *collector) move(ctx context.Context, m *mover, x storedXorb, staged *stagedXorb, packed bool) error {
-	rows := func(ctx context.Context, at place) error {
+	rows := func(ctx context.Context, at place) (bool, error) {
 		m.left[x.at.file] = true
-		_, err := c.d.commit.conn.ExecContext(ctx, `UPDATE xorbs SET file = ?, off = ?, len = ?, packed = max(packed, ?)
+		res, err := c.d.commit.conn.ExecContext(ctx, `UPDATE xorbs SET file = ?, off = ?, len = ?, packed = max(packed, ?)
 			WHERE id = ? AND file = ? AND off = ?`, at.file, at.off, at.len, packed, x.id, x.at.file, x.at.off)
-		return err
+		if err != nil {
+			return false, err
+		}
+		n, err := res.RowsAffected()
+		return n > 0, err
 	}
 	return m.add(ctx, staged, rows, func() {
 		c.d.xorbs.drop(x.hash)

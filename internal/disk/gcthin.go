@@ -179,27 +179,25 @@ func (c *collector) thin(ctx context.Context, m *mover, x poorXorb) (*thinning, 
 		return nil, err
 	}
 	t := &thinning{c: c, old: x, hash: staged.hash}
-	rows := func(ctx context.Context, at place) error {
+	rows := func(ctx context.Context, at place) (bool, error) {
 		st := &c.d.commit.st
 		var err error
 		t.id, err = insert(ctx, st.insertXorb, staged.hash[:], at.file, at.off, at.len, staged.chunks, staged.raw)
 		if err != nil {
-			return err
+			return false, err
 		}
-		if t.fresh = t.id != 0; !t.fresh {
+		fresh := t.id != 0
+		if !fresh {
 			var there plannedXorb
-			if err := c.d.commit.xorbRow(ctx, &there, staged.hash); err != nil {
-				return err
-			}
-			if there.damaged {
-				return nil
+			if err := c.d.commit.xorbRow(ctx, &there, staged.hash); err != nil || there.damaged {
+				return false, err
 			}
 			t.id = there.id
 		}
-		return t.files(ctx)
+		return fresh, t.files(ctx)
 	}
 	return t, m.add(ctx, staged, rows, func() {
-		if t.fresh && staged.info != nil {
+		if staged.info != nil {
 			c.d.index.add(t.id, staged.info)
 		}
 	})
@@ -207,13 +205,12 @@ func (c *collector) thin(ctx context.Context, m *mover, x poorXorb) (*thinning, 
 
 // thinning gives files terms in a new xorb in place of an old one.
 type thinning struct {
-	c     *collector
-	old   poorXorb
-	hash  xet.Hash // of the new one
-	id    int64
-	fresh bool // its row was made for this
-	last  int64
-	more  bool
+	c    *collector
+	old  poorXorb
+	hash xet.Hash // of the new one
+	id   int64
+	last int64 // file that was looked at
+	more bool
 }
 
 // files does so for the next files, in the transaction under way, and dooms the old xorb once no file refers to it.
@@ -236,7 +233,7 @@ func (t *thinning) files(ctx context.Context) error {
 		}
 	}
 	_, err = conn.ExecContext(ctx, `UPDATE xorbs SET doomed = (SELECT epoch FROM meta) + 1
-		WHERE id = ?1 AND doomed = 0 AND NOT EXISTS (SELECT 1 FROM refs WHERE xorb = ?1)`, t.old.id)
+		WHERE id = ?1 AND doomed = 0 AND keep_until <= ?2 AND NOT EXISTS (SELECT 1 FROM refs WHERE xorb = ?1)`, t.old.id, t.c.now)
 	if err == nil {
 		_, err = conn.ExecContext(ctx, `UPDATE xorbs SET doomed = 0 WHERE id = ? AND doomed <> 0`, t.id)
 	}
