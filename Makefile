@@ -56,6 +56,7 @@ test:
 # Needs curl, aws and python3.
 test-clients: build
 	debian/tests/push-and-read-back bin
+	debian/tests/look-after bin
 
 check:
 	$(GOLANGCI) fmt --diff ./...
@@ -89,8 +90,8 @@ bench:
 # turn, cuts the power, and runs many streams and one long one. A TMPDIR in memory makes it several times faster.
 soak:
 	DISK_SOAK_KILLS=$(SOAK_KILLS) DISK_FAULT_STRIDE=1 DISK_POWER_CUTS=$(SOAK_CUTS) DISK_PROCS_OPS=30000 \
-		DISK_MEMORY_MIB=64 DISK_TEST_STREAM_MIB=4096 go test -count=1 -timeout=3h -v \
-		-run='^(TestSoak|TestSoakCollecting|TestFaults|TestPowerCut|TestProcesses|TestMemory|TestLongUploadTakesLittleMemory)$$' ./internal/disk
+		DISK_MEMORY_MIB=64 DISK_TEST_STREAM_MIB=4096 DISK_CHECK_OPS=30000 go test -count=1 -timeout=3h -v \
+		-run='^(TestSoak|TestSoakCollecting|TestFaults|TestPowerCut|TestProcesses|TestMemory|TestLongUploadTakesLittleMemory|TestCheckBesideWriters)$$' ./internal/disk
 
 # Explores the protocol of collection with larger bounds, up to so many million states a scenario. 25 are enough for all, and take
 # ten minutes and 3 GB of memory.

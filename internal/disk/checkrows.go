@@ -1,7 +1,6 @@
 package disk
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -39,21 +38,27 @@ func pages(ctx context.Context, next func(limit int) (more bool, err error), ski
 	}
 }
 
-// byID calls f for each row of a table that can be read.
-func (c *checker) byID(ctx context.Context, table, columns string, f func(id int64, row []any)) error {
-	last, err := c.d.lastID(ctx, table)
-	if err != nil {
-		return err
+// byID calls f for each row of a table that can be read, and returns how many rows cannot be, at most. An error of f is never
+// an object.ErrCorrupt.
+func (c *checker) byID(ctx context.Context, table, columns string, f func(id int64, row []any) error) (skipped int64, err error) {
+	var last int64
+	if err := c.db.QueryRowContext(brief(ctx), lastIDQuery, table).Scan(&last); err != nil {
+		if err = sqlError(err); !errors.Is(err, object.ErrCorrupt) {
+			return 0, err
+		}
+		last = 0 // a page that cannot be read is the end then
 	}
-	from, skipped := int64(0), int64(0)
+	from := int64(0)
 	next := func(limit int) (bool, error) {
-		page, err := c.d.rows(ctx, `SELECT id, `+columns+` FROM `+table+` WHERE id >= ? ORDER BY id LIMIT ?`, from, limit)
+		page, err := anyRows(brief(ctx), c.db, `SELECT id, `+columns+` FROM `+table+` WHERE id >= ? ORDER BY id LIMIT ?`, from, limit)
 		for _, row := range page {
 			if err := live(ctx); err != nil {
 				return false, err
 			}
 			id, _ := row[0].(int64) // SQLite knows no other ids
-			f(id, row[1:])
+			if err := f(id, row[1:]); err != nil {
+				return false, err
+			}
 			from = id + 1
 		}
 		return len(page) > 0, err
@@ -65,137 +70,43 @@ func (c *checker) byID(ctx context.Context, table, columns string, f func(id int
 	}
 	err = pages(ctx, next, skip)
 	if skipped > 0 {
-		c.report(Problem{What: fmt.Sprintf("catalog.db: rows of %s cannot be read, as many as %d", table, skipped)})
+		c.problem(Problem{What: fmt.Sprintf("catalog.db: rows of %s cannot be read, as many as %d", table, skipped)})
 	}
-	return err
+	return skipped, err
 }
 
-// checkKeys opens each key as a reader does. The keys are found in their table; when a page of that is damaged, those behind
-// it are found in the index of files, which names each key, too.
-func (c *checker) checkKeys(ctx context.Context) error {
-	buckets, err := c.buckets(ctx)
-	if err != nil {
-		return err
-	}
-	bucket, key, broken := int64(0), []byte{}, false
-	next := func(limit int) (bool, error) {
-		page, err := c.names(ctx, `SELECT file, bucket, key FROM keys
-			WHERE (bucket, key) > (?, ?) ORDER BY bucket, key LIMIT ?`, bucket, key, limit)
-		for _, at := range page {
-			bucket, key = at.bucket, at.key
-			if err := c.checkKey(ctx, buckets, at); err != nil {
-				return false, err
-			}
-		}
-		return len(page) > 0, err
-	}
-	skip := func() bool { broken = true; return false }
-	if err := pages(ctx, next, skip); err != nil || !broken {
-		return err
-	}
-	return c.keysByFile(ctx, func(at foundKeyName) error {
-		if at.bucket < bucket || at.bucket == bucket && bytes.Compare(at.key, key) <= 0 {
-			return nil // found before
-		}
-		return c.checkKey(ctx, buckets, at)
-	})
-}
+// rowsBytes is how much is read of a table at once, or a row more: rows of large files have a MiB each.
+const rowsBytes = 4 << 20
 
-// foundKeyName is where a key stands in both orders.
-type foundKeyName struct {
-	file, bucket int64
-	key          []byte
-}
-
-func (c *checker) names(ctx context.Context, query string, args ...any) (out []foundKeyName, err error) {
-	return collect(ctx, c.d.reads.db, func(rows *sql.Rows) (at foundKeyName, err error) {
-		err = rows.Scan(&at.file, &at.bucket, &at.key)
-		return at, err
-	}, query, args...)
-}
-
-// keysByFile calls f for each key that the index of files names.
-func (c *checker) keysByFile(ctx context.Context, f func(foundKeyName) error) error {
-	last, err := c.d.lastID(ctx, "files")
-	if err != nil {
-		return err
-	}
-	at := foundKeyName{key: []byte{}}
-	next := func(limit int) (bool, error) {
-		page, err := c.names(ctx, `SELECT file, bucket, key FROM keys INDEXED BY keys_file
-			WHERE (file, bucket, key) > (?, ?, ?) ORDER BY file, bucket, key LIMIT ?`, at.file, at.bucket, at.key, limit)
-		for _, at = range page {
-			if err := f(at); err != nil {
-				return false, err
-			}
-		}
-		return len(page) > 0, err
-	}
-	skipped := false
-	skip := func() bool {
-		at, skipped = foundKeyName{file: at.file + 1, key: []byte{}}, true
-		return at.file <= last
-	}
-	err = pages(ctx, next, skip)
-	if skipped {
-		c.report(Problem{What: "catalog.db: more keys may be damaged than can be named"})
-	}
-	return err
-}
-
-// buckets returns the names of buckets by id, as far as they can be read.
-func (c *checker) buckets(ctx context.Context) (map[int64]string, error) {
-	names := make(map[int64]string)
-	for _, copy := range []string{"buckets NOT INDEXED", "buckets INDEXED BY sqlite_autoindex_buckets_1"} {
-		rows, err := c.d.rows(ctx, `SELECT id, name FROM `+copy+` WHERE name >= ''`)
-		if err != nil && !errors.Is(err, object.ErrCorrupt) {
-			return nil, err
-		}
-		for _, row := range rows {
-			id, _ := row[0].(int64)
-			names[id], _ = row[1].(string)
-		}
-	}
-	return names, nil
-}
-
-// checkKey reports a key that cannot be read.
-func (c *checker) checkKey(ctx context.Context, buckets map[int64]string, at foundKeyName) error {
-	bucket, ok := buckets[at.bucket]
-	if !ok {
-		bucket = fmt.Sprint("bucket ", at.bucket)
-	}
-	info, content, err := c.d.Open(ctx, bucket, string(at.key))
-	if err == nil {
-		err = content.Close()
-	}
-	if err == nil {
-		err = c.hurt[info.File]
-	}
-	if err != nil && ctx.Err() == nil {
-		c.report(Problem{What: err.Error(), Keys: []string{fmt.Sprintf("%s/%s", bucket, at.key)}})
-	}
-	return live(ctx)
-}
-
-// rows returns the answer to a question, whatever types its columns have: a damaged row may have any.
-func (d *Driver) rows(ctx context.Context, query string, args ...any) (out [][]any, err error) {
-	rows, err := d.reads.db.QueryContext(ctx, query, args...)
+// anyRows returns the answer to a question, whatever types its columns have: a damaged row may have any. It ends early when it
+// has grown to rowsBytes.
+func anyRows(ctx context.Context, db *sql.DB, query string, args ...any) (out [][]any, err error) {
+	rows, err := db.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, sqlError(err)
 	}
+	return scanAny(rows)
+}
+
+// scanAny is anyRows for an answer that has begun.
+func scanAny(rows *sql.Rows) (out [][]any, err error) {
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	columns, err := rows.Columns()
 	if err != nil {
 		return nil, sqlError(err)
 	}
-	for rows.Next() {
+	for size := 0; size < rowsBytes && rows.Next(); {
 		row, at := make([]any, len(columns)), make([]any, len(columns))
 		for i := range row {
 			at[i] = &row[i]
 		}
 		if err := rows.Scan(at...); err != nil {
 			return nil, sqlError(err)
+		}
+		for _, v := range row {
+			if b, ok := v.([]byte); ok {
+				size += len(b)
+			}
 		}
 		out = append(out, row)
 	}

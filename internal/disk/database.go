@@ -117,6 +117,20 @@ func (b database) open(conns, cacheKiB int) (*sql.DB, error) {
 	return db, nil
 }
 
+// openReadOnly is open for who must not change anything. The database must be there, and open for writing elsewhere.
+func (b database) openReadOnly(conns, cacheKiB int) (*sql.DB, error) {
+	if err := registerSums(); err != nil {
+		return nil, err
+	}
+	db, err := sql.Open("sqlite", b.dsn(cacheKiB)+"&mode=ro")
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(conns)
+	return db, nil
+}
+
 // prepareDB creates the schema in an empty database and refuses one of another format. The caller holds the lock of the
 // database.
 func prepareDB(ctx context.Context, db *sql.DB, name, schema string) error {

@@ -60,6 +60,8 @@ type Driver struct {
 	floor int64
 	pack  int64 // size at which packs are sealed
 
+	catalog uint64 // inode of catalog.db
+
 	reads  *readPool // of catalog.db
 	proc   *process
 	index  *index
@@ -219,6 +221,10 @@ func (d *Driver) openCatalog(ctx context.Context, lock *lockFile) (_ *sql.DB, er
 	}
 	defer func() { err = errors.Join(err, lock.unlock()) }()
 	at := d.catalogDB()
+	fresh, err := d.dropForeignLog()
+	if err != nil {
+		return nil, err
+	}
 	if err := at.checkLog(); err != nil {
 		return nil, err
 	}
@@ -229,7 +235,13 @@ func (d *Driver) openCatalog(ctx context.Context, lock *lockFile) (_ *sql.DB, er
 	if err != nil {
 		return nil, err
 	}
+	if d.catalog, err = inodeOf(at.path); err != nil {
+		return nil, errors.Join(ioError(err), db.Close())
+	}
 	err = prepareDB(ctx, db, "catalog.db", catalogSchema)
+	if err == nil && fresh {
+		err = d.settleFresh(ctx, db)
+	}
 	if err == nil {
 		err = d.fs.syncDir(".")
 	}

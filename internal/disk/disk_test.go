@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"hugbucket/internal/object"
@@ -62,10 +63,20 @@ func openWith(t *testing.T, dir string, opts Options) *Driver {
 
 func checkClean(t *testing.T, d *Driver) {
 	t.Helper()
-	err := d.Check(context.Background(), func(p Problem) { t.Errorf("check: %v", p) })
+	_, err := d.Check(context.Background(), CheckOptions{}, func(p Problem) {
+		if !isPiece(p) {
+			t.Errorf("check: %v", p)
+		}
+	})
 	if err != nil {
 		t.Error(err)
 	}
+}
+
+// isPiece says whether a problem is but a piece of a pack that no row names: what a request has brought that failed, or whose
+// process died.
+func isPiece(p Problem) bool {
+	return p.Orphan && strings.Contains(p.What, " at packs/")
 }
 
 // randomBytes are the same for the same seed.

@@ -11,6 +11,7 @@
 //	commit.lock, index.lock   locked around transactions, so that processes take turns fairly
 //	lastproc                  the highest <id> ever given, should catalog.db be an older one some day
 //	reindex.lock              locked by the process that fills the index
+//	catalog.db.<n>.old        what Rebuild has replaced, with its log; index.db.<n>.old likewise
 //	gc.lock                   locked by the process that collects; shared by those that need everything to stay where it is
 //
 // # Words
@@ -34,6 +35,14 @@
 // transaction that comes after the new bytes are durable: a pack or a xorb of which little lives is stored anew, and so is what
 // is compressed better. The old file is put into the trash by the transaction that takes its last row, and removed an epoch
 // later, because places are remembered.
+//
+// # Backup and restore
+//
+// A backup is the catalog of one moment; xorbs and packs are copied after it, while gc is held off. Rebuild makes a catalog of
+// that: it looks for places in the content itself, so that it finds what was moved, and keeps and lists what came after the
+// backup. A backup that is put in the place of catalog.db by hand is a store, too, as it was then: no log of another catalog is
+// played into it, nobody sweeps what came after it, no name is used again, and packs that were there stay as they are until
+// orphans are asked to go.
 //
 // # Rot
 //

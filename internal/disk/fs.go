@@ -22,11 +22,11 @@ type fsys interface {
 	// rename fails when to exists.
 	rename(from, to string) error
 	remove(name string) error
-	// size returns how long a file is.
-	size(name string) (int64, error)
 	mkdir(name string) error
 	// syncDir makes creations, renames and removals in a directory durable.
 	syncDir(name string) error
+	// size returns the length of a file in bytes.
+	size(name string) (int64, error)
 	// list returns the names in a directory.
 	list(name string) ([]string, error)
 	// free returns how many bytes may still be written, and the size of the file system.

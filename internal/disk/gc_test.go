@@ -13,8 +13,8 @@ import (
 	"hugbucket/internal/xet"
 )
 
-// everything is what to collect when not a byte is to stay that nothing refers to.
-var everything = CollectOptions{Live: 1}
+// allGarbage is what to collect when not a byte is to stay that nothing refers to.
+var allGarbage = CollectOptions{Live: 1}
 
 func collectNow(t *testing.T, d *Driver, opts CollectOptions) Collected {
 	t.Helper()
@@ -43,7 +43,7 @@ func leftovers(t *testing.T, d *Driver) (out []string) {
 			out = append(out, fmt.Sprint(n, " ", what))
 		}
 	}
-	xorbs, err := collect(t.Context(), d.reads.db, scanXorb, xorbColumns)
+	xorbs, err := collect(t.Context(), d.reads.db, scanStored, storedColumns)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func bare(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if _, err := d.Collect(context.Background(), everything); err != nil {
+		if _, err := d.Collect(context.Background(), allGarbage); err != nil {
 			t.Error(err)
 		}
 		d = openAgain(t, d)
@@ -144,10 +144,10 @@ func TestCollectFreesWhatIsDeleted(t *testing.T) {
 			}
 			d = openAgain(t, d) // its pack is sealed
 			before := diskUse(t, dir)
-			dry := everything
+			dry := allGarbage
 			dry.DryRun = true
 			want := collectNow(t, d, dry)
-			got := collectNow(t, d, everything)
+			got := collectNow(t, d, allGarbage)
 			if got != want {
 				t.Errorf("done %+v, announced %+v", got, want)
 			}
@@ -176,7 +176,7 @@ func TestCollectFreesWhatIsDeleted(t *testing.T) {
 func TestCollectWaits(t *testing.T) {
 	d := openTest(t, t.TempDir())
 	s := newStore(t, d)
-	opts := everything
+	opts := allGarbage
 	opts.Wait = -1
 	for name, hold := range map[string]func() io.Closer{
 		"content": func() io.Closer {
@@ -238,7 +238,7 @@ func TestCollectedContentComesAgain(t *testing.T) {
 	if err := errors.Join(f.Close(), s.Delete(t.Context(), "bucket", "key", object.Condition{})); err != nil {
 		t.Fatal(err)
 	}
-	opts := everything
+	opts := allGarbage
 	opts.Wait = -1
 	collectNow(t, d, opts)
 	if n := count(t, d, `SELECT count(*) FROM files WHERE doomed <> 0`); n != 1 {
@@ -285,7 +285,7 @@ func TestThinToWhatIsThere(t *testing.T) {
 	if err := s.Delete(t.Context(), "bucket", "long", object.Condition{}); err != nil {
 		t.Fatal(err)
 	}
-	collectNow(t, d, everything)
+	collectNow(t, d, allGarbage)
 	if n := count(t, d, `SELECT count(*) FROM xorbs`); n != 2 {
 		t.Errorf("%d xorbs, not known and front", n)
 	}

@@ -20,7 +20,7 @@ type storedXorb struct {
 	chunks int
 }
 
-func scanXorb(rows *sql.Rows) (x storedXorb, err error) {
+func scanStored(rows *sql.Rows) (x storedXorb, err error) {
 	var hash []byte
 	if err := rows.Scan(&x.id, &hash, &x.at.file, &x.at.off, &x.at.len, &x.chunks); err != nil {
 		return x, err
@@ -29,7 +29,7 @@ func scanXorb(rows *sql.Rows) (x storedXorb, err error) {
 	return x, err
 }
 
-const xorbColumns = `SELECT id, hash, file, off, len, chunks FROM xorbs `
+const storedColumns = `SELECT id, hash, file, off, len, chunks FROM xorbs `
 
 // mover stores xorbs anew: as they are, or in other records. It uses the ways of an upload: large ones get files of their own,
 // small ones are appended to the pack of this process.
@@ -281,7 +281,7 @@ func (c *collector) repack(ctx context.Context) error {
 func (c *collector) packsLive(ctx context.Context, needed func(storedXorb) bool) (map[string]int64, error) {
 	lives := make(map[string]int64)
 	err := c.windows(ctx, "xorbs", "looking for packs of which little lives", func(ctx context.Context, from, to int64) error {
-		page, err := collect(ctx, c.d.reads.db, scanXorb, xorbColumns+`WHERE id > ? AND id <= ? AND doomed = 0`, from, to)
+		page, err := collect(ctx, c.d.reads.db, scanStored, storedColumns+`WHERE id > ? AND id <= ? AND doomed = 0`, from, to)
 		for _, x := range page {
 			if strings.HasPrefix(x.at.file, "packs/") && needed(x) {
 				lives[x.at.file] += x.at.len
@@ -327,8 +327,8 @@ func (c *collector) poorPacks(ctx context.Context, lives map[string]int64, f fun
 // empty stores anew all that lives in a pack. What cannot be read stays, and so does the pack then.
 func (c *collector) empty(ctx context.Context, m *mover, pack string) error {
 	for from := int64(0); ; {
-		page, err := collect(ctx, c.d.reads.db, scanXorb,
-			xorbColumns+`WHERE file = ? AND id > ? AND doomed = 0 ORDER BY id LIMIT ?`, pack, from, gcWindow)
+		page, err := collect(ctx, c.d.reads.db, scanStored,
+			storedColumns+`WHERE file = ? AND id > ? AND doomed = 0 ORDER BY id LIMIT ?`, pack, from, gcWindow)
 		if err != nil {
 			return err
 		}

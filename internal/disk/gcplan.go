@@ -9,14 +9,16 @@ import (
 )
 
 // xorbWillGo says of a row of xorbs that no file will refer to it once those are gone that nothing names.
-const xorbWillGo = `keep_until <= ?1 AND NOT EXISTS (SELECT 1 FROM refs r JOIN files ON files.id = r.file
-	WHERE r.xorb = xorbs.id AND NOT (` + fileIsLoose + `))`
+func (c *collector) xorbWillGo() string {
+	return strings.ReplaceAll(c.undated(), "keep_until", "xorbs.keep_until") + ` AND NOT EXISTS (SELECT 1 FROM refs r
+		JOIN files ON files.id = r.file WHERE r.xorb = xorbs.id AND NOT (` + c.fileIsLoose() + `))`
+}
 
 // estimate counts what run would do, when nobody writes meanwhile and nobody is waited for.
 func (c *collector) estimate(ctx context.Context) error {
 	err := c.windows(ctx, "files", "looking for files that nothing names", func(ctx context.Context, from, to int64) error {
 		var n int64
-		err := c.d.reads.db.QueryRowContext(ctx, `SELECT count(*) FROM files WHERE id > ?2 AND id <= ?3 AND `+fileIsLoose,
+		err := c.d.reads.db.QueryRowContext(ctx, `SELECT count(*) FROM files WHERE id > ?2 AND id <= ?3 AND `+c.fileIsLoose(),
 			c.now, from, to).Scan(&n)
 		c.out.Files += n
 		return sqlError(err)
@@ -37,7 +39,7 @@ func (c *collector) estimate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = c.poorXorbs(ctx, `NOT (`+fileIsLoose+`)`, func(page []poorXorb) error {
+	err = c.poorXorbs(ctx, `NOT (`+c.fileIsLoose()+`)`, func(page []poorXorb) error {
 		for _, x := range page {
 			thin.add(x.id)
 			c.out.Xorbs++
@@ -52,7 +54,7 @@ func (c *collector) estimate(ctx context.Context) error {
 	}
 	lives := make(map[string]int64)
 	err = c.windows(ctx, "xorbs", "looking for packs of which little lives", func(ctx context.Context, from, to int64) error {
-		page, err := collect(ctx, c.d.reads.db, scanXorb, xorbColumns+`WHERE id > ? AND id <= ?`, from, to)
+		page, err := collect(ctx, c.d.reads.db, scanStored, storedColumns+`WHERE id > ? AND id <= ?`, from, to)
 		for _, x := range page {
 			if strings.HasPrefix(x.at.file, "packs/") && !goes.has(x.id) && !thin.has(x.id) {
 				lives[x.at.file] += x.at.len
@@ -85,7 +87,7 @@ func (c *collector) estimate(ctx context.Context) error {
 
 // xorbsThatGo returns the xorbs with ids in (from, to] that no file will refer to.
 func (c *collector) xorbsThatGo(ctx context.Context, from, to int64) ([]storedXorb, error) {
-	return collect(ctx, c.d.reads.db, scanXorb, xorbColumns+`WHERE id > ?2 AND id <= ?3 AND `+xorbWillGo, c.now, from, to)
+	return collect(ctx, c.d.reads.db, scanStored, storedColumns+`WHERE id > ?2 AND id <= ?3 AND `+c.xorbWillGo(), c.now, from, to)
 }
 
 // removed counts the file of a xorb that has one of its own.

@@ -18,7 +18,7 @@ func (c *collector) recompress(ctx context.Context) error {
 		return sqlError(err)
 	}
 	return c.windows(ctx, "xorbs", "compressing", func(ctx context.Context, from, to int64) error {
-		page, err := collect(ctx, c.d.reads.db, scanXorb, xorbColumns+`WHERE id > ? AND id <= ? AND doomed = 0 AND packed = 0
+		page, err := collect(ctx, c.d.reads.db, scanStored, storedColumns+`WHERE id > ? AND id <= ? AND doomed = 0 AND packed = 0
 			AND id NOT IN (SELECT xorb FROM damaged)`, from, to)
 		if err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"math"
 	"path"
@@ -13,24 +14,35 @@ import (
 )
 
 const (
-	// fileIsLoose says of a row of files that nothing names it; ?1 is now.
-	fileIsLoose = `keep_until <= ?1 AND NOT EXISTS (SELECT 1 FROM keys WHERE file = files.id)
-		AND NOT EXISTS (SELECT 1 FROM parts WHERE file = files.id)`
-	// xorbIsLoose says of a row of xorbs that only doomed files refer to it.
-	xorbIsLoose = `keep_until <= ?1 AND NOT EXISTS (SELECT 1 FROM refs r JOIN files f ON f.id = r.file
-		WHERE r.xorb = xorbs.id AND f.doomed = 0)`
+	// nameless says of a row of files that nothing names it.
+	nameless = `NOT EXISTS (SELECT 1 FROM keys WHERE file = files.id) AND NOT EXISTS (SELECT 1 FROM parts WHERE file = files.id)`
+	// unneeded says of a row of xorbs that only doomed files refer to it.
+	unneeded = `NOT EXISTS (SELECT 1 FROM refs r JOIN files f ON f.id = r.file WHERE r.xorb = xorbs.id AND f.doomed = 0)`
+	// unreferred says of a row of xorbs that no file refers to it.
+	unreferred = `NOT EXISTS (SELECT 1 FROM refs WHERE xorb = xorbs.id)`
 	// mayGo says of a doomed row that all processes have come to its epoch.
 	mayGo = `doomed <> 0 AND doomed <= (SELECT epoch FROM meta) AND doomed <= (SELECT ifnull(min(epoch), 0) FROM procs)`
 )
 
+// undated says of a row that it has no date that must be kept; ?1 is now. The date of orphans counts unless they are to go.
+func (c *collector) undated() string {
+	if c.opts.Orphans {
+		return fmt.Sprintf(`(keep_until <= ?1 OR keep_until = %d)`, int64(keepOrphan))
+	}
+	return `keep_until <= ?1`
+}
+
+// fileIsLoose says of a row of files that nothing names it, nor keeps it.
+func (c *collector) fileIsLoose() string { return c.undated() + ` AND ` + nameless }
+
 // doomFiles dooms the files that nothing names.
 func (c *collector) doomFiles(ctx context.Context) error {
-	return c.doom(ctx, "files", "looking for files that nothing names", fileIsLoose)
+	return c.doom(ctx, "files", "looking for files that nothing names", c.fileIsLoose())
 }
 
 // doomXorbs dooms the xorbs that only doomed files refer to.
 func (c *collector) doomXorbs(ctx context.Context) error {
-	return c.doom(ctx, "xorbs", "looking for xorbs that no file needs", xorbIsLoose)
+	return c.doom(ctx, "xorbs", "looking for xorbs that no file needs", c.undated()+` AND `+unneeded)
 }
 
 func (c *collector) doom(ctx context.Context, table, name, loose string) error {
@@ -84,7 +96,7 @@ func (c *collector) deleteFiles(ctx context.Context) error {
 		}
 		from = ids[len(ids)-1]
 		err = slicesOf(ctx, c, ids, func(ctx context.Context, few []int64) error {
-			gone, err := returned(ctx, c, scanID, `DELETE FROM files WHERE id IN `+these+` AND `+mayGo+` AND `+fileIsLoose+`
+			gone, err := returned(ctx, c, scanID, `DELETE FROM files WHERE id IN `+these+` AND `+mayGo+` AND `+c.fileIsLoose()+`
 				RETURNING id`, c.now, idList(few))
 			if err != nil || len(gone) == 0 {
 				return err
@@ -99,9 +111,6 @@ func (c *collector) deleteFiles(ctx context.Context) error {
 		c.opts.Progress.tell(Step{Name: "deleting files", Done: c.out.Files})
 	}
 }
-
-// unreferred says of a doomed row of xorbs that it may be deleted.
-const unreferred = mayGo + ` AND keep_until <= ?1 AND NOT EXISTS (SELECT 1 FROM refs WHERE xorb = xorbs.id)`
 
 // deleteXorbs deletes the rows of xorbs that were doomed and that nothing refers to, and puts files into the trash that hold
 // no other. Rows of the index that lead to them are hints to nothing then; sweepIndex takes them.
@@ -128,7 +137,7 @@ func (c *collector) deleteSomeXorbs(ctx context.Context, few []int64) error {
 	gone, err := returned(ctx, c, func(rows *sql.Rows) (x deleted, err error) {
 		err = rows.Scan(&x.id, &x.file)
 		return x, err
-	}, `DELETE FROM xorbs WHERE id IN `+these+` AND `+unreferred+` RETURNING id, file`, c.now, idList(few))
+	}, `DELETE FROM xorbs WHERE id IN `+these+` AND `+mayGo+` AND `+c.undated()+` AND `+unreferred+` RETURNING id, file`, c.now, idList(few))
 	if err != nil || len(gone) == 0 {
 		return err
 	}

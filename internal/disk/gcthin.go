@@ -87,8 +87,8 @@ const fileStays = `true`
 // poorXorbs calls f for the xorbs of which too little is used by files for which stays holds.
 func (c *collector) poorXorbs(ctx context.Context, stays string, f func(page []poorXorb) error) error {
 	return c.windows(ctx, "xorbs", "looking for xorbs of which little lives", func(ctx context.Context, from, to int64) error {
-		page, err := collect(ctx, c.d.reads.db, scanXorb, xorbColumns+`WHERE id > ?2 AND id <= ?3 AND doomed = 0 AND chunks > 1
-			AND keep_until <= ?1 AND id NOT IN (SELECT xorb FROM damaged)`, c.now, from, to)
+		page, err := collect(ctx, c.d.reads.db, scanStored, storedColumns+`WHERE id > ?2 AND id <= ?3 AND doomed = 0 AND chunks > 1
+			AND `+c.undated()+` AND id NOT IN (SELECT xorb FROM damaged)`, c.now, from, to)
 		if err != nil {
 			return err
 		}
@@ -233,7 +233,7 @@ func (t *thinning) files(ctx context.Context) error {
 		}
 	}
 	_, err = conn.ExecContext(ctx, `UPDATE xorbs SET doomed = (SELECT epoch FROM meta) + 1
-		WHERE id = ?1 AND doomed = 0 AND keep_until <= ?2 AND NOT EXISTS (SELECT 1 FROM refs WHERE xorb = ?1)`, t.old.id, t.c.now)
+		WHERE id = ?2 AND doomed = 0 AND `+t.c.undated()+` AND `+unreferred, t.c.now, t.old.id)
 	if err == nil {
 		_, err = conn.ExecContext(ctx, `UPDATE xorbs SET doomed = 0 WHERE id = ? AND doomed <> 0`, t.id)
 	}

@@ -292,7 +292,7 @@ func afterCut(ctx context.Context, dir string, point int, writers []*cutWriter) 
 	for _, w := range writers {
 		errs = append(errs, w.verify(ctx, s, point))
 	}
-	_, err = d.Collect(ctx, everything)
+	_, err = d.Collect(ctx, allGarbage)
 	errs = append(errs, err)
 	for _, w := range writers {
 		errs = append(errs, w.verify(ctx, s, point))
@@ -336,7 +336,11 @@ func reopen(ctx context.Context, dir string, opts Options) (*Driver, error) {
 		return nil, err
 	}
 	errs = append(errs, d.sweep(ctx), d.index.reindex(ctx))
-	err = d.Check(ctx, func(p Problem) { errs = append(errs, errors.New(p.String())) })
+	_, err = d.Check(ctx, CheckOptions{}, func(p Problem) {
+		if !isPiece(p) {
+			errs = append(errs, errors.New(p.String()))
+		}
+	})
 	if err := errors.Join(append(errs, err)...); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}

@@ -79,6 +79,10 @@ func (p *process) name(prefix string) string {
 func (c *committer) register(ctx context.Context) (*process, error) {
 	p := &process{pins: make(map[int64]int)}
 	err := c.tx(ctx, func(ctx context.Context) error {
+		// From here on, nobody replaces the catalog any more; until now somebody may have.
+		if inode, err := inodeOf(filepath.Join(c.d.dir, "catalog.db")); err != nil || inode != c.d.catalog {
+			return errors.Join(errors.New("catalog.db was replaced meanwhile: try again"), ioError(err))
+		}
 		if err := c.conn.QueryRowContext(ctx, `SELECT epoch FROM meta`).Scan(&p.epoch); err != nil {
 			return err
 		}
@@ -108,11 +112,7 @@ func (c *committer) passOver(ctx context.Context) error {
 	}
 	// What a power cut has left of it may be nothing: then it is as if it had not been written.
 	last, _ := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64) // 0 on an error
-	_, err = c.conn.ExecContext(ctx, `UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'procs'`, last)
-	if err == nil {
-		_, err = c.conn.ExecContext(ctx, `INSERT INTO sqlite_sequence (name, seq)
-			SELECT 'procs', ? WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'procs')`, last)
-	}
+	_, err = c.conn.ExecContext(ctx, raiseProcs, nil, last)
 	return err
 }
 

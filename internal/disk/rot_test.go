@@ -20,13 +20,14 @@ import (
 type rotStore struct {
 	dir  string
 	want map[string][]byte // by key; nothing else is there
+	rows bool              // only rows are going to be damaged
 }
 
 // newRotStore fills a store with keys of all kinds: in packs and in files of their own, with shared and with no content,
 // attributes that take pages of their own, overwritten and deleted ones.
 func newRotStore(t *testing.T) rotStore {
 	t.Helper()
-	st := rotStore{t.TempDir(), make(map[string][]byte)}
+	st := rotStore{dir: t.TempDir(), want: make(map[string][]byte)}
 	d, err := Open(t.Context(), st.dir, Options{packSize: 300_000})
 	if err != nil {
 		t.Fatal(err)
@@ -71,11 +72,11 @@ func (st rotStore) clone(t *testing.T) rotStore {
 	if err := os.CopyFS(dir, os.DirFS(st.dir)); err != nil {
 		t.Fatal(err)
 	}
-	return rotStore{dir, st.want}
+	return rotStore{dir, st.want, st.rows}
 }
 
 // verify opens a damaged store and asks for everything in every way: each answer is right or an ErrCorrupt. Check names each
-// key that could not be read, and no other. It returns how many keys that are, and how many problems there were at all.
+// key that could not be read, and no other; a quick one does when the damage is in the rows. It returns how many keys that are, and how many problems there were at all.
 func (st rotStore) verify(t *testing.T, what string) (hurt, problems int) {
 	t.Helper()
 	d, err := Open(t.Context(), st.dir, Options{})
@@ -90,9 +91,32 @@ func (st rotStore) verify(t *testing.T, what string) (hurt, problems int) {
 			t.Errorf("%s: close: %v", what, err)
 		}
 	}()
-	named := make(map[string]bool)
-	seen := make(map[string]bool)
-	err = d.Check(t.Context(), func(p Problem) {
+	quick, _ := st.check(t, d, CheckOptions{Quick: true}, what+", quick")
+	named, seen := st.check(t, d, CheckOptions{}, what)
+	bad := st.read(t, d, what)
+	for key := range bad {
+		if !named[key] || st.rows && !quick[key] {
+			t.Errorf("%s: %.20s cannot be read, and check names %d others: %q", what, key, len(named), slices.Collect(maps.Keys(seen)))
+		}
+	}
+	for _, named := range []map[string]bool{named, quick} {
+		for key := range named {
+			if !bad[key] {
+				t.Errorf("%s: check names %.20s, which is read as it should be: %q", what, key, slices.Collect(maps.Keys(seen)))
+			}
+		}
+	}
+	return len(bad), len(seen)
+}
+
+// check returns the keys that Check names, and all that it says.
+func (st rotStore) check(t *testing.T, d *Driver, opts CheckOptions, what string) (named, seen map[string]bool) {
+	t.Helper()
+	named, seen = make(map[string]bool), make(map[string]bool)
+	_, err := d.Check(t.Context(), opts, func(p Problem) {
+		if isKept(p) {
+			return
+		}
 		if seen[p.String()] || p.What == "" {
 			t.Errorf("%s: check says %q twice", what, p)
 		}
@@ -104,18 +128,7 @@ func (st rotStore) verify(t *testing.T, what string) (hurt, problems int) {
 	if err != nil {
 		t.Errorf("%s: check: %v", what, err)
 	}
-	bad := st.read(t, d, what)
-	for key := range bad {
-		if !named[key] {
-			t.Errorf("%s: %.20s cannot be read, and check names %d others: %q", what, key, len(named), slices.Collect(maps.Keys(seen)))
-		}
-	}
-	for key := range named {
-		if !bad[key] {
-			t.Errorf("%s: check names %.20s, which is read as it should be: %q", what, key, slices.Collect(maps.Keys(seen)))
-		}
-	}
-	return len(bad), len(seen)
+	return named, seen
 }
 
 // read returns the keys that cannot be read.

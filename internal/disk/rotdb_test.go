@@ -20,6 +20,7 @@ var rotOffsets = []int{0, 5, 30, dbPage / 2, dbPage - 200, dbPage - 9, dbPage - 
 // TestRotOfDatabases flips a bit in each page of both databases, and cuts them.
 func TestRotOfDatabases(t *testing.T) {
 	whole := newRotStore(t)
+	whole.rows = true
 	for _, name := range []string{"catalog.db", "index.db"} {
 		t.Run(name, func(t *testing.T) {
 			st, err := os.Stat(filepath.Join(whole.dir, name))
@@ -62,6 +63,31 @@ func TestRotOfDatabases(t *testing.T) {
 	}
 }
 
+// TestZeroedPages makes zeros of one page after the other of the catalog: Check finds that, but for pages that are free.
+func TestZeroedPages(t *testing.T) {
+	whole := newRotStore(t)
+	whole.rows = true
+	d := opened(t, whole.dir, Options{Quiet: true})
+	write(t, d, `CREATE TABLE gone (x); INSERT INTO gone VALUES (zeroblob(100000)); DROP TABLE gone`)
+	pages, free := int(count(t, d, `PRAGMA page_count`)), int(count(t, d, `PRAGMA freelist_count`))
+	closed(t, d)
+	missed := 0
+	for p := range pages {
+		if p%stride != 0 {
+			continue
+		}
+		st := whole.clone(t)
+		st.change(t, "catalog.db", func(b []byte) []byte { clear(b[p*dbPage:][:dbPage]); return b })
+		if _, problems := st.verify(t, fmt.Sprintf("zeros in page %d", p+1)); problems == 0 {
+			missed++
+		}
+	}
+	t.Logf("of %d pages %d are free, %d were missed", pages, free, missed)
+	if missed > free || stride == 1 && (free < 20 || missed == 0) {
+		t.Errorf("%d pages of zeros were missed, %d are free", missed, free)
+	}
+}
+
 // TestRotOfBothCopiesOfNames damages a page of keys and one of their index: the names that are on neither are still checked,
 // and Check says that there may be more.
 func TestRotOfBothCopiesOfNames(t *testing.T) {
@@ -91,7 +117,7 @@ func TestRotOfBothCopiesOfNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	var found []string
-	if err := d.Check(t.Context(), func(p Problem) { found = append(found, p.String()) }); err != nil {
+	if _, err := d.Check(t.Context(), CheckOptions{}, func(p Problem) { found = append(found, p.String()) }); err != nil {
 		t.Fatal(err)
 	}
 	all := strings.Join(found, "\n")
@@ -126,7 +152,7 @@ func TestRotOfTheLog(t *testing.T) {
 		want[key] = randomBytes(3000+i, uint64(i))
 		put(t, s, key, want[key])
 	}
-	whole := rotStore{filepath.Join(t.TempDir(), "store"), want}
+	whole := rotStore{dir: filepath.Join(t.TempDir(), "store"), want: want}
 	if err := os.CopyFS(whole.dir, os.DirFS(dir)); err != nil { // as a power cut leaves it
 		t.Fatal(err)
 	}

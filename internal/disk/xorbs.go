@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -176,9 +177,35 @@ func (d *Driver) readFooter(h xet.Hash, at place) (*xet.XorbInfo, error) {
 		return nil, damaged(h, at, err)
 	}
 	if info.Hash != h {
-		return nil, damaged(h, at, fmt.Errorf("it holds xorb %s", info.Hash))
+		return nil, damaged(h, at, fmt.Errorf("it holds xorb %s: %w", info.Hash, xet.ErrHash))
 	}
 	return info, nil
+}
+
+// verifyXorb reads a whole xorb and compares each chunk with the footer.
+func (d *Driver) verifyXorb(h xet.Hash, at place) error {
+	info, err := d.readFooter(h, at)
+	if err != nil {
+		return err
+	}
+	f, err := d.files.open(at.file)
+	if err != nil {
+		return damaged(h, at, err)
+	}
+	defer f.release()
+	if err := hasChunks(io.NewSectionReader(f, at.off, info.BodySize()), info); err != nil {
+		return damaged(h, at, err)
+	}
+	return nil
+}
+
+// hasChunks reads the body of a xorb, and returns an error unless it has the chunks that the footer says.
+func hasChunks(body io.Reader, info *xet.XorbInfo) error {
+	scanned, err := xet.ScanXorb(body, nil)
+	if err == nil && !slices.Equal(scanned.Chunks, info.Chunks) {
+		err = fmt.Errorf("its chunks are not what its footer says: %w", xet.ErrHash)
+	}
+	return err
 }
 
 // warnKeys is how many damaged keys a warning names.
@@ -207,7 +234,7 @@ const hurtByHash = `SELECT b.name, k.key FROM xorbs x JOIN refs r ON r.xorb = x.
 
 // hurtBy returns the first keys that a damaged xorb hurts, as bucket/key.
 func (d *Driver) hurtBy(ctx context.Context, h xet.Hash) (keys []string, err error) {
-	rows, err := d.rows(ctx, hurtByHash, h[:], warnKeys)
+	rows, err := anyRows(ctx, d.reads.db, hurtByHash, h[:], warnKeys)
 	for _, r := range rows {
 		keys = append(keys, fmt.Sprintf("%s/%s", r[0], r[1]))
 	}

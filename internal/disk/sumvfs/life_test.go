@@ -34,7 +34,7 @@ func checkPages(t *testing.T, path string) {
 		t.Fatalf("%s has %d bytes, %v", path, len(b), b[:min(len(b), 32)])
 	}
 	for off := 0; off < len(b); off += pageSize {
-		if page := b[off : off+pageSize]; !Whole(page, int64(off)) && !blank(page) { // pages that were free at once are left out
+		if page := b[off : off+pageSize]; !Whole(page, int64(off)) && !Blank(page) { // pages that were free at once are left out
 			t.Errorf("page %d has no checksum", off/pageSize+1)
 		}
 	}

@@ -40,7 +40,8 @@ func sum(page []byte, off int64) uint32 {
 	return crc32.Update(crc32.Checksum(at[:], castagnoli), castagnoli, page[:len(page)-Reserved])
 }
 
-func stamp(page []byte, off int64) {
+// Stamp puts the checksum into a page that is going to lie at an offset of a database.
+func Stamp(page []byte, off int64) {
 	end := page[len(page)-Reserved:]
 	binary.LittleEndian.PutUint32(end, sum(page, off))
 	binary.LittleEndian.PutUint32(end[4:], mark)
@@ -52,8 +53,8 @@ func Whole(page []byte, off int64) bool {
 	return binary.LittleEndian.Uint32(end[4:]) == mark && binary.LittleEndian.Uint32(end) == sum(page, off)
 }
 
-// blank says whether a page holds nothing but zeros.
-func blank(page []byte) bool {
+// Blank says whether a page holds nothing but zeros.
+func Blank(page []byte) bool {
 	for _, b := range page {
 		if b != 0 {
 			return false
@@ -246,7 +247,7 @@ func (t *table) readPage(tls *libc.TLS, file, buf uintptr, n int32, off int64) i
 	case !isPage(n):
 	case rc == sqlite3.SQLITE_OK && !Whole(memory(buf, n), off):
 		return sqlite3.SQLITE_IOERR_DATA
-	case rc == sqlite3.SQLITE_IOERR_SHORT_READ && (off > 0 || !blank(memory(buf, n))):
+	case rc == sqlite3.SQLITE_IOERR_SHORT_READ && (off > 0 || !Blank(memory(buf, n))):
 		return sqlite3.SQLITE_IOERR_DATA // SQLite would take what is missing for zeros; only an empty file has no first page
 	}
 	return rc
@@ -254,7 +255,7 @@ func (t *table) readPage(tls *libc.TLS, file, buf uintptr, n int32, off int64) i
 
 func (t *table) writePage(tls *libc.TLS, file, buf uintptr, n int32, off int64) int32 {
 	if isPage(n) {
-		stamp(memory(buf, n), off) // reserved for this: SQLite itself neither reads nor keeps these bytes
+		Stamp(memory(buf, n), off) // reserved for this: SQLite itself neither reads nor keeps these bytes
 	}
 	return t.write(tls, file, buf, n, off)
 }
