@@ -30,9 +30,10 @@ var layers = map[string]struct {
 	"internal/config":            {may: "github.com/dustin/go-humanize github.com/xhit/go-str2duration/v2"},
 	"internal/daemon": {may: "internal/config internal/object internal/disk github.com/coreos/go-systemd/v22 github.com/rs/zerolog " +
 		"github.com/mattn/go-isatty"},
-	"cmd/file-bucketd":   {may: "internal/config internal/daemon internal/object internal/push github.com/rs/zerolog"},
-	"cmd/hugbucket-s3d":  {may: "internal/config internal/daemon internal/object internal/s3 github.com/rs/zerolog"},
-	"cmd/file-bucketctl": {may: "internal/config internal/daemon"},
+	"cmd/file-bucketd":  {may: "internal/config internal/daemon internal/object internal/push github.com/rs/zerolog"},
+	"cmd/hugbucket-s3d": {may: "internal/config internal/daemon internal/object internal/s3 github.com/rs/zerolog"},
+	"cmd/file-bucketctl": {may: "internal/config internal/daemon internal/object internal/disk github.com/cheggaaa/pb/v3 " +
+		"github.com/dustin/go-humanize github.com/mattn/go-isatty"},
 }
 
 // ioPackages are what a pure package must not import.

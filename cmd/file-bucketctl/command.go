@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"hugbucket/internal/daemon"
@@ -19,15 +21,20 @@ type env struct {
 // command is one subcommand. Each has a file of its own.
 type command struct {
 	name    string // one or two words
+	args    string // what it takes beside flags, for its help
 	summary string // one line
 	details string // further lines of its help
+	codes   string // its exit codes, when they are not daemon.ExitCodes
 	// setup registers the command's flags and returns what runs it once they are parsed.
 	setup func(flags *flag.FlagSet) func(ctx context.Context, e env, args []string) error
 }
 
 // commands lists every subcommand, in the order of the help.
 func commands() []command {
-	return []command{initCommand(), configCheckCommand(), tokenListCommand(), runCommand()}
+	return []command{
+		initCommand(), configCheckCommand(), tokenListCommand(), runCommand(),
+		statsCommand(), gcCommand(), checkCommand(), backupCommand(), restoreCommand(), rebuildCommand(),
+	}
 }
 
 // run runs the subcommand that args begin with.
@@ -49,13 +56,34 @@ func run(ctx context.Context, args []string, e env) error {
 	}
 	flags := newFlags(c)
 	do := c.setup(flags)
-	switch err := flags.Parse(rest); {
+	left, err := parse(flags, rest)
+	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return help(strings.Fields(c.name), e)
 	case err != nil:
 		return &daemon.UsageError{Err: fmt.Errorf("%s: %w", c.name, err)}
 	}
-	return do(ctx, e, flags.Args())
+	return do(ctx, e, left)
+}
+
+// parse takes flags from anywhere among the arguments and returns what is left. What follows "--" is left as it is, with the
+// "--" before it.
+func parse(flags *flag.FlagSet, args []string) ([]string, error) {
+	var tail []string
+	if i := slices.Index(args, "--"); i >= 0 {
+		args, tail = args[:i], args[i:]
+	}
+	var left []string
+	for {
+		if err := flags.Parse(args); err != nil {
+			return nil, err
+		}
+		if flags.NArg() == 0 {
+			return append(left, tail...), nil
+		}
+		left = append(left, flags.Arg(0))
+		args = flags.Args()[1:]
+	}
 }
 
 func newFlags(c command) *flag.FlagSet {
@@ -87,6 +115,7 @@ func find(args []string) (command, []string, error) {
 // help writes the help of one command, or of all.
 func help(args []string, e env) error {
 	var b strings.Builder
+	codes := daemon.ExitCodes
 	if len(args) == 0 {
 		fmt.Fprintf(&b, "%s: the administrator's tool of file-bucket\n\nUsage: %s COMMAND [flags]\n\nCommands:\n", name, name)
 		for _, c := range commands() {
@@ -98,7 +127,11 @@ func help(args []string, e env) error {
 		if err != nil {
 			return err
 		}
+		codes = cmp.Or(c.codes, codes)
 		fmt.Fprintf(&b, "%s %s: %s\n", name, c.name, c.summary)
+		if c.args != "" {
+			fmt.Fprintf(&b, "\nUsage: %s %s [flags] %s\n", name, c.name, c.args)
+		}
 		if c.details != "" {
 			fmt.Fprintf(&b, "\n%s\n", strings.TrimSpace(c.details))
 		}
@@ -109,7 +142,7 @@ func help(args []string, e env) error {
 		flags.PrintDefaults()
 		b.WriteByte('\n')
 	}
-	b.WriteString(daemon.ExitCodes)
+	b.WriteString(codes)
 	_, err := io.WriteString(e.stdout, b.String())
 	return err
 }

@@ -196,32 +196,20 @@ func randomText(alphabet string, n int) string {
 }
 
 // writeNew makes a file durable in one step, or returns fs.ErrExist.
-func writeNew(path string, data []byte, mode fs.FileMode) (err error) {
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+func writeNew(path string, data []byte, mode fs.FileMode) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, ".config-*")
+	f, err := createFile(path, false)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.Remove(f.Name())) }()
 	_, err = f.Write(data)
 	if err == nil {
 		err = f.Chmod(mode)
 	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Link(f.Name(), path); err != nil { // unlike a rename it never overwrites
-		return err
-	}
-	d, err := os.Open(dir)
 	if err != nil {
-		return err
+		return errors.Join(err, f.abandon())
 	}
-	return errors.Join(d.Sync(), d.Close())
+	return f.finish()
 }

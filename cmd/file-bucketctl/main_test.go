@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,8 +22,18 @@ import (
 	"hugbucket/internal/object"
 )
 
-// TestMain lets the test binary stand in for a daemon; see fakeDoors.
+// TestMain lets the test binary stand in for a daemon, see fakeDoors, and for the tool itself.
 func TestMain(m *testing.M) {
+	switch os.Getenv("FB_TEST_CTL") {
+	case "ctl": // see child
+		err := run(context.Background(), os.Args[1:], env{os.Stdout, os.Stderr})
+		os.Exit(daemon.Report(os.Stderr, name, err)) //nolint:forbidigo // this is a main
+	case "stubborn": // see TestSecondSignalEndsTheProcess
+		beStubborn()
+	case "meter": // see TestBarFitsTheTerminal
+		showSteps()
+		return
+	}
 	if name := os.Getenv("FB_TEST_DOOR"); name != "" {
 		err := daemon.Run(context.Background(), fakeDoor(name), os.Args[1:], os.Stdout, os.Stderr)
 		os.Exit(daemon.Report(os.Stderr, name, err)) //nolint:forbidigo // this is a main
@@ -79,8 +90,16 @@ func TestUsage(t *testing.T) {
 	expect(t, 64, "", "file-bucketctl: \"config chekc\" is not a whole command; there is \"config check\"\n", "config", "chekc", "x")
 	expect(t, 64, "", "file-bucketctl: init: flag provided but not defined: -prot\n", "init", "--prot")
 	expect(t, 64, "", "file-bucketctl: init: invalid value \"0644\" for flag -mode: must be 0600 or 0640\n", "init", "--mode", "0644")
+	expect(t, 64, "", "file-bucketctl: init: flag provided but not defined: -prot\n", "init", "now", "--prot")
+	expect(t, 64, "", "file-bucketctl: unexpected argument \"--\"\n", "init", "--", "--host")
 	for _, c := range commands() {
-		expect(t, 64, "", "file-bucketctl: unexpected argument \"now\"\n", append(strings.Fields(c.name), "now")...)
+		words := strings.Fields(c.name)
+		if c.args != "" {
+			expect(t, 64, "", "file-bucketctl: "+c.name+": FILE is missing\n", words...)
+			words = append(words, "file")
+		}
+		expect(t, 64, "", "file-bucketctl: unexpected argument \"now\"\n", append(words, "now")...)
+		expect(t, 64, "", "file-bucketctl: "+c.name+": flag provided but not defined: -now\n", append(words, "--now")...)
 	}
 	if code, out, _ := ctl(t, "--version"); code != 0 || !strings.HasPrefix(out, "file-bucketctl devel (go") {
 		t.Errorf("got %d %q", code, out)
@@ -95,7 +114,8 @@ func TestHelp(t *testing.T) {
 		}
 		code, out, _ := ctl(t, append(strings.Fields(c.name), "--help")...)
 		_, same, _ := ctl(t, append([]string{"help"}, strings.Fields(c.name)...)...)
-		if code != 0 || out != same || !strings.Contains(out, c.summary) || !strings.Contains(out, "-config FILE") || !strings.HasSuffix(out, daemon.ExitCodes) {
+		codes := cmp.Or(c.codes, daemon.ExitCodes)
+		if code != 0 || out != same || !strings.Contains(out, c.summary) || !strings.Contains(out, "-config FILE") || !strings.HasSuffix(out, codes) {
 			t.Errorf("%s: %d %s", c.name, code, out)
 		}
 	}

@@ -28,6 +28,9 @@ func (s *Size) decodeString(text string) error {
 	return nil
 }
 
+// Set implements flag.Value: flags take sizes as the file does.
+func (s *Size) Set(text string) error { return s.decodeString(text) }
+
 // String returns the size in the way it is written in the file.
 func (s Size) String() string { return humanize.IBytes(uint64(max(s, 0))) }
 
@@ -46,6 +49,12 @@ func (d *Duration) decodeString(text string) error {
 	*d = Duration(n)
 	return nil
 }
+
+// Set implements flag.Value: flags take durations as the file does.
+func (d *Duration) Set(text string) error { return d.decodeString(text) }
+
+// String returns the duration in the way it is written in the file.
+func (d Duration) String() string { return str2duration.String(time.Duration(d)) }
 
 // PortRange is a range of TCP ports, both ends included, written "30000-30099".
 type PortRange struct {

@@ -15,7 +15,10 @@ import (
 const ExitCodes = `Exit codes:
   0   success; for a daemon, a stop that was asked for
   1   failure
-  64  wrong usage
+` + UsageCodes
+
+// UsageCodes is the part of ExitCodes that also holds for commands that have codes of their own.
+const UsageCodes = `  64  wrong usage
   78  the configuration is missing or not valid
 `
 
@@ -37,8 +40,19 @@ func (e *ConfigError) Error() string { return e.Err.Error() }
 
 func (e *ConfigError) Unwrap() error { return e.Err }
 
+// CodeError gives a command an exit code of its own, which its help explains. Wrong usage and a configuration that is not valid
+// keep theirs, also within one.
+type CodeError struct {
+	Code int
+	Err  error
+}
+
+func (e *CodeError) Error() string { return e.Err.Error() }
+
+func (e *CodeError) Unwrap() error { return e.Err }
+
 // Report tells the user about the error that a main ended with, and returns
-// the exit code. It is the only place that knows the codes.
+// the exit code. It is the only place that chooses one.
 func Report(stderr io.Writer, name string, err error) int {
 	if err == nil || errors.Is(err, flag.ErrHelp) {
 		return 0
@@ -57,6 +71,9 @@ func Report(stderr io.Writer, name string, err error) int {
 	}
 	if _, ok := errors.AsType[*config.Error](err); ok {
 		return 78
+	}
+	if own, ok := errors.AsType[*CodeError](err); ok {
+		return own.Code
 	}
 	return 1
 }

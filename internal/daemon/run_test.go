@@ -347,4 +347,10 @@ func TestFlags(t *testing.T) {
 	if Report(io.Discard, "", flag.ErrHelp) != 0 || Report(io.Discard, "", errForced) != 1 {
 		t.Error("exit codes")
 	}
+	own := func(err error) int {
+		return Report(io.Discard, "", fmt.Errorf("work: %w", &CodeError{Code: 3, Err: err}))
+	}
+	if own(errForced) != 3 || own(&UsageError{errForced}) != 64 || own(&ConfigError{errForced}) != 78 {
+		t.Error("exit codes of a command's own")
+	}
 }

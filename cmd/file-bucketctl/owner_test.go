@@ -1,0 +1,149 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+const daemonUser = 64123 // nobody's
+
+// theirs makes a store with one object that belongs to daemonUser. Only root can.
+func theirs(t *testing.T) testStore {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give a store away")
+	}
+	s := newTestStore(t)
+	s.put(t, 100_000, "key")
+	if err := filepath.WalkDir(s.dir, func(path string, _ fs.DirEntry, err error) error {
+		return errors.Join(err, os.Chown(path, daemonUser, daemonUser))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// stillTheirs fails the test if there is a file in the store that daemonUser cannot open.
+func (s testStore) stillTheirs(t *testing.T) {
+	t.Helper()
+	err := filepath.WalkDir(s.dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		fi, err := d.Info()
+		if err != nil {
+			return err
+		}
+		if st := fi.Sys().(*syscall.Stat_t); st.Uid != daemonUser || st.Gid != daemonUser { //nolint:errcheck // it is Linux
+			t.Errorf("%s belongs to %d:%d", path, st.Uid, st.Gid)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// TestRootLeavesTheStoreToItsOwner runs each command as root and looks whose the files are, while it has the store open and
+// after that.
+func TestRootLeavesTheStoreToItsOwner(t *testing.T) {
+	for command, args := range keepers(t) {
+		s := theirs(t)
+		if command == "restore" {
+			// A backup that only root can read, and a store that only its owner can write to.
+			at := filepath.Join(s.dir, "catalog.db")
+			text, err := os.ReadFile(at)
+			if err == nil {
+				err = errors.Join(os.WriteFile(args[1], text, 0o600), os.Remove(at))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if code, out, fail := s.ctl(t, args...); code != 0 {
+			t.Errorf("%s: %d %q %q", command, code, out, fail)
+		}
+		s.stillTheirs(t)
+		if os.Geteuid() != 0 || os.Getegid() != 0 {
+			t.Fatalf("%s: did not give root's rights back: %d:%d", command, os.Geteuid(), os.Getegid())
+		}
+	}
+}
+
+// TestRootKeepsItsRightsElsewhere sees that the owner's rights are taken within the store alone.
+func TestRootKeepsItsRightsElsewhere(t *testing.T) {
+	s := theirs(t)
+	private := filepath.Join(t.TempDir(), "private") // where only root may look
+	if err := os.Mkdir(private, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	script := filepath.Join(private, "script")
+	if err := os.WriteFile(script, []byte("#!/bin/sh\n/usr/bin/id -u\n/usr/bin/id -g\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	o, err := becomeOwner(s.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := o.leave(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if os.Geteuid() != daemonUser || os.Getegid() != daemonUser {
+		t.Errorf("is %d:%d", os.Geteuid(), os.Getegid())
+	}
+	file := filepath.Join(private, "file")
+	create := func() error { return writeFile(file, "text", false) }
+	if err := create(); !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("as the owner: got %v", err)
+	}
+	if err := o.asCaller(create); err != nil {
+		t.Errorf("as root: got %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(s.dir, "after"), nil, 0o600); err != nil {
+		t.Error(err)
+	}
+	s.stillTheirs(t)
+	t.Setenv("PATH", private)
+	var out strings.Builder
+	k := &keeper{env: env{&out, &out}, storeFlags: testFlags(s), owner: o}
+	if err := k.command(t.Context(), backup{path: "x", command: []string{"script"}}); err != nil || out.String() != "0\n0\n" {
+		t.Errorf("the command: %v %q", err, &out)
+	}
+	if st, err := os.Stat(file); err == nil || st != nil {
+		t.Error("root's rights stayed behind")
+	}
+}
+
+func TestOthersAreSentToRoot(t *testing.T) {
+	s := theirs(t)
+	program := filepath.Join(filepath.Dir(s.config), "file-bucketctl") // where every user may run it
+	text, err := os.ReadFile(os.Args[0])
+	if err == nil {
+		err = os.WriteFile(program, text, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(user uint32) ([]byte, error) {
+		cmd := child(t, "check", "--config", s.config)
+		cmd.Path = program
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: user, Gid: user}}
+		return cmd.CombinedOutput()
+	}
+	out, err := check(daemonUser + 1)
+	want := "file-bucketctl: the store in " + s.dir + " belongs to user 64123: run it as root, with sudo for example, or as that user\n"
+	if err == nil || string(out) != want {
+		t.Errorf("got %v %q, want %q", err, out, want)
+	}
+	if out, err := check(daemonUser); err != nil {
+		t.Errorf("the owner: %v %s", err, out)
+	}
+	s.stillTheirs(t)
+}
