@@ -22,7 +22,7 @@ var layers = map[string]struct {
 	"internal/xet":               {may: "github.com/zeebo/blake3 github.com/pierrec/lz4/v4", pure: true},
 	"internal/object":            {may: "internal/xet golang.org/x/sync github.com/minio/crc64nvme", pure: true},
 	"internal/object/objecttest": {may: "internal/xet internal/object"},
-	"internal/disk":              {may: "internal/xet internal/object internal/disk/sumvfs golang.org/x/sys modernc.org/sqlite"},
+	"internal/disk":              {may: "internal/xet internal/object internal/disk/sumvfs golang.org/x/sync golang.org/x/sys modernc.org/sqlite"},
 	"internal/disk/model":        {pure: true},
 	"internal/disk/sumvfs":       {may: "golang.org/x/sys modernc.org/sqlite modernc.org/libc"},
 	"internal/s3":                {may: "internal/object github.com/julienschmidt/httprouter github.com/rs/zerolog github.com/minio/crc64nvme"},
@@ -33,7 +33,7 @@ var layers = map[string]struct {
 	"cmd/file-bucketd":  {may: "internal/config internal/daemon internal/object internal/push github.com/rs/zerolog"},
 	"cmd/hugbucket-s3d": {may: "internal/config internal/daemon internal/object internal/s3 github.com/rs/zerolog"},
 	"cmd/file-bucketctl": {may: "internal/config internal/daemon internal/object internal/disk github.com/cheggaaa/pb/v3 " +
-		"github.com/dustin/go-humanize github.com/mattn/go-isatty"},
+		"github.com/dustin/go-humanize github.com/mattn/go-isatty golang.org/x/sys"},
 }
 
 // ioPackages are what a pure package must not import.

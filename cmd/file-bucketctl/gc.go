@@ -31,8 +31,8 @@ name and nobody is writing. After a catalog was restored that is what had been
 stored since its backup, and then it is gone for good: see check and rebuild
 --adopt before.
 
---recompress packs content tighter, slowly, and only while nothing else is going
-on. What it holds does not change.`,
+--recompress packs content tighter, slowly, while no daemon writes and nothing
+else wants the processor or the disk. What it holds does not change.`,
 		setup: func(flags *flag.FlagSet) func(context.Context, env, []string) error {
 			o := newStoreFlags(flags, "print JSON, for scripts, and no progress", "print nothing unless something is wrong")
 			g := gcOptions{live: 0.5, wait: config.Duration(time.Minute)}
@@ -69,6 +69,11 @@ func (g gcOptions) of(progress disk.Progress) disk.CollectOptions {
 }
 
 func (k *keeper) gc(ctx context.Context, g gcOptions) error {
+	if g.recompress {
+		if err := beIdle(); err != nil {
+			k.warn(fmt.Sprintf("cannot make way for others: %v", err))
+		}
+	}
 	return k.open(ctx, g.dryRun, func(d *disk.Driver) error {
 		c, err := d.Collect(ctx, g.of(k.meter.show))
 		k.meter.end()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -93,4 +94,27 @@ func TestGCRemovesOrphansWhenItIsTold(t *testing.T) {
 		t.Errorf("it is there still: %v", err)
 	}
 	s.whole(t, want)
+}
+
+func TestRecompressMakesWayForOthers(t *testing.T) {
+	if err := beIdle(); err != nil {
+		t.Fatal(err)
+	}
+	threads, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, thread := range threads {
+		stat, err := os.ReadFile("/proc/self/task/" + thread.Name() + "/stat")
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+		if nice := fields[16]; nice != "19" { // the 19th field of all, see proc(5)
+			t.Errorf("thread %s has the niceness %s", thread.Name(), nice)
+		}
+	}
 }

@@ -47,6 +47,7 @@ type committer struct {
 	lookedAt atomic.Pointer[time.Time] // when lookForOthers was last called
 	othersAt atomic.Pointer[time.Time] // and when it last found something
 	sealing  []string                  // packs to be marked sealed in the next transaction
+	commits  atomic.Int64              // transactions so far
 
 	mu      sync.Mutex // guards what follows
 	conn    *sql.Conn
@@ -173,6 +174,7 @@ func (c *committer) tx(ctx context.Context, f func(ctx context.Context) error) (
 	if err != nil {
 		return c.rollback(ctx, fmt.Errorf("%w: %w", errUnsure, sqlError(err)))
 	}
+	c.commits.Add(1)
 	c.truncate(ctx)
 	return nil
 }

@@ -19,7 +19,8 @@ type CollectOptions struct {
 	// Wait is how long to wait for sessions and readers that still need what was deleted. What they need then is left to the
 	// next time. 0 means a minute; less than 0 not to wait.
 	Wait time.Duration
-	// Recompress stores all that was not yet compressed as well as can be, smaller, where it gets smaller.
+	// Recompress stores all that was not yet compressed as well as can be, smaller, where it gets smaller. It does so only while
+	// no other process writes.
 	Recompress bool
 	// Orphans removes content, too, that no row names and that is not being written: what came after the backup from which
 	// the catalog was restored.

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"hugbucket/internal/object"
@@ -341,6 +343,42 @@ func TestRecompress(t *testing.T) {
 		if err != nil || info.File != hashes[key] || !bytes.Equal(get(t, s, key), body) {
 			t.Errorf("%s: %v, %v", key, info.File, err)
 		}
+	}
+}
+
+// TestRecompressWaits for another process to stop writing.
+func TestRecompressWaits(t *testing.T) {
+	dir := t.TempDir()
+	d, other := openTest(t, dir), openTest(t, dir)
+	s, busy := newStore(t, d), object.New(other, object.Config{})
+	for i := range 40 {
+		put(t, s, fmt.Sprint(i), bytes.Repeat(fmt.Appendf(nil, "some text %d that gets smaller, ", i), 3000))
+	}
+	stop := make(chan struct{})
+	var writer sync.WaitGroup
+	writer.Go(func() {
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+				put(t, busy, "busy", fmt.Append(nil, i))
+			}
+		}
+	})
+	var steps []string
+	var once sync.Once
+	got := collectNow(t, d, CollectOptions{Recompress: true, Progress: func(s Step) {
+		if s.Name == "waiting until nobody writes" {
+			once.Do(func() { close(stop) })
+		}
+		if s.Name == "waiting until nobody writes" || s.Name == "compressing" && s.Bytes {
+			steps = append(steps, s.Name)
+		}
+	}})
+	writer.Wait()
+	if got.Recompressed == 0 || len(steps) == 0 || !slices.Contains(steps, "waiting until nobody writes") {
+		t.Errorf("%+v: %q", got, steps)
 	}
 }
 

@@ -2,7 +2,9 @@ package disk
 
 import (
 	"context"
+	"database/sql"
 	"errors"
+	"time"
 
 	"hugbucket/internal/xet"
 )
@@ -17,7 +19,11 @@ func (c *collector) recompress(ctx context.Context) error {
 	if err != nil {
 		return sqlError(err)
 	}
-	return c.windows(ctx, "xorbs", "compressing", func(ctx context.Context, from, to int64) error {
+	others, err := c.newOthers(ctx)
+	if err != nil {
+		return err
+	}
+	err = c.windows(ctx, "xorbs", "compressing", func(ctx context.Context, from, to int64) error {
 		page, err := collect(ctx, c.d.reads.db, scanStored, storedColumns+`WHERE id > ? AND id <= ? AND doomed = 0 AND packed = 0
 			AND id NOT IN (SELECT xorb FROM damaged)`, from, to)
 		if err != nil {
@@ -26,6 +32,9 @@ func (c *collector) recompress(ctx context.Context) error {
 		var tried []int64
 		err = c.moving(ctx, func(m *mover) error {
 			for _, x := range page {
+				if err := others.wait(ctx); err != nil {
+					return err
+				}
 				if err := c.compress(ctx, m, x); err != nil {
 					return err
 				}
@@ -43,7 +52,58 @@ func (c *collector) recompress(ctx context.Context) error {
 			return err
 		})
 	})
+	return errors.Join(err, others.close())
 }
+
+// quiet is for how long nobody else may have committed before something is compressed.
+const quiet = time.Second
+
+// others tells whether other processes commit.
+type others struct {
+	c    *collector
+	conn *sql.Conn // SQLite's data_version tells a connection of the commits of all others
+	last [2]int64  // data_version, and how often this process has committed
+}
+
+func (c *collector) newOthers(ctx context.Context) (*others, error) {
+	conn, err := c.d.reads.db.Conn(ctx)
+	if err != nil {
+		return nil, sqlError(err)
+	}
+	o := &others{c: c, conn: conn}
+	if _, err := o.changed(ctx); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return o, nil
+}
+
+// changed says whether somebody else has committed since it was last called. When this process has, too, nobody can tell: then it
+// says no.
+func (o *others) changed(ctx context.Context) (bool, error) {
+	now := [2]int64{1: o.c.d.commit.commits.Load()}
+	if err := o.conn.QueryRowContext(ctx, `PRAGMA data_version`).Scan(&now[0]); err != nil {
+		return false, sqlError(err)
+	}
+	was := o.last
+	o.last = now
+	return now[0] != was[0] && now[1] == was[1], nil
+}
+
+// wait waits until nobody else has committed for a while.
+func (o *others) wait(ctx context.Context) error {
+	for busy, err := o.changed(ctx); busy || err != nil; busy, err = o.changed(ctx) {
+		if err != nil {
+			return err
+		}
+		o.c.opts.Progress.tell(Step{Name: "waiting until nobody writes"})
+		if err := pause(ctx, quiet); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o *others) close() error { return o.conn.Close() }
 
 // compress stores a xorb anew, if that makes it smaller. One that is damaged stays as it is.
 func (c *collector) compress(ctx context.Context, m *mover, x storedXorb) error {
