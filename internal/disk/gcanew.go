@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"hugbucket/internal/object"
 	"hugbucket/internal/xet"
@@ -51,7 +52,7 @@ type moverJob struct {
 // moverBytes and moverJobs bound what one transaction moves.
 const (
 	moverBytes = 4 << 20
-	moverJobs  = 1000
+	moverJobs  = 256
 )
 
 func (c *collector) newMover() *mover { return &mover{c: c, left: make(map[string]bool)} }
@@ -93,6 +94,7 @@ func (m *mover) flush(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	start := time.Now()
 	err = m.c.d.commit.submit(ctx, &request{sess: s, rows: func(ctx context.Context) error {
 		for i := range jobs {
 			var err error
@@ -119,7 +121,7 @@ func (m *mover) flush(ctx context.Context) (err error) {
 	}
 	m.c.out.Rewritten += size
 	m.c.out.Freed -= size
-	return nil
+	return pause(ctx, time.Since(start)) // to give way, as slicesOf does
 }
 
 // close gives up what was not flushed.
