@@ -68,6 +68,7 @@ type Driver struct {
 	commit *committer
 	xorbs  *xorbCache
 	files  *fileCache
+	sound  soundChunks
 
 	sweeping sync.Mutex // one sweep at a time
 	buckets  sync.Map   // names of buckets that were there when somebody last looked
@@ -162,6 +163,7 @@ func open(ctx context.Context, dir string, opts Options) (_ *Driver, err error) 
 	}
 	undo = append(undo, d.reads.close)
 	d.files = newFileCache(d.fs)
+	d.sound.now = time.Now
 	d.xorbs = newXorbCache()
 	if d.index, err = openIndex(ctx, d); err != nil {
 		return nil, err

@@ -345,6 +345,7 @@ func insert(ctx context.Context, st *sql.Stmt, args ...any) (int64, error) {
 func (d *Driver) landed(p *plan) {
 	for _, x := range p.stored {
 		x.staged.row = true
+		d.sound.all(x.id)
 		d.damaged.Delete(x.staged.hash)
 		d.xorbs.drop(x.staged.hash)
 		if info := x.staged.info; info != nil {

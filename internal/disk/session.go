@@ -33,6 +33,8 @@ type session struct {
 	rows map[int64]*xorbRef // rows that this session has read lately; nil is one that must not be referred to
 	last *xorbRef           // where the chunk before was found,
 	next int                // and the index behind it
+
+	used, proved int64 // bytes of known chunks, about, and of xorbs that were read to know that they can be
 }
 
 // bodyBytes is how much of staged xorbs a session keeps in memory for the pack; what comes after gets files of its own.
@@ -98,7 +100,7 @@ func (s *session) Known(ctx context.Context, chunks []xet.Hash, places []object.
 // known answers with the zero Place also when it cannot tell, because something could not be read: the chunk is stored anew
 // then.
 func (s *session) known(ctx context.Context, h xet.Hash) object.Place {
-	if s.last != nil && s.next < len(s.last.info.Chunks) && s.last.info.Chunks[s.next].Hash == h {
+	if s.last != nil && s.next < len(s.last.info.Chunks) && s.last.info.Chunks[s.next].Hash == h && s.sounds(ctx, s.last, s.next) {
 		s.next++
 		return object.Place{Xorb: s.last.info.Hash, Index: uint32(s.next - 1)}
 	}
@@ -114,6 +116,10 @@ func (s *session) known(ctx context.Context, h xet.Hash) object.Place {
 	id, n := at.split()
 	ref := s.row(ctx, id)
 	if ref == nil || n >= len(ref.info.Chunks) || ref.info.Chunks[n].Hash != h {
+		return object.Place{}
+	}
+	if !s.sounds(ctx, ref, n) {
+		s.rows[id], s.last = nil, nil // nothing of it counts any more
 		return object.Place{}
 	}
 	s.last, s.next = ref, n+1
