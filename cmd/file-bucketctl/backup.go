@@ -32,10 +32,11 @@ copied after it: content that the catalog names is there before the catalog
 names it. No gc may run between the two. COMMAND makes sure of that: it is run
 once FILE is complete, and until it ends gc is refused, while daemons go on.
 
-  file-bucketctl backup /mnt/catalog.db -- rsync -a --delete \
-      STORE/xorbs STORE/packs STORE/lastproc /mnt/store/
+  file-bucketctl backup --force /mnt/catalog.new -- rsync -a --delete-after \
+      STORE/xorbs STORE/packs STORE/lastproc /mnt/store/ &&
+  mv /mnt/catalog.new /mnt/catalog.db
 
-COMMAND runs with the rights of the caller. See restore for the way back.`,
+so that the backup before is whole until this one is. COMMAND runs with the rights of the caller. See restore for the way back.`,
 		codes: `Exit codes:
   0   success
   1   failure; also when COMMAND fails, but then FILE is complete

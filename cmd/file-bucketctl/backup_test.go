@@ -164,7 +164,7 @@ func TestRestoreDrill(t *testing.T) {
 		t.Errorf("the backup is gone: %v", err)
 	}
 	code, _, fail = machine.ctl(t, "restore", file)
-	if code != 1 || !strings.Contains(fail, "file-bucketctl rebuild --catalog "+file+"\n") {
+	if code != 1 || !strings.Contains(fail, "file-bucketctl rebuild --catalog "+file+";") {
 		t.Errorf("again: %d %q", code, fail)
 	}
 	code, out, fail = machine.ctl(t, "rebuild", "--catalog", file, "--quiet")

@@ -24,6 +24,9 @@ less than --live is in use are copied without the rest, which needs room for
 the copy. It may be stopped at any moment and started again. While a check, a
 backup with a COMMAND or another gc runs, it fails and changes nothing.
 
+What is left of a xorb after a copy stays for --backups, because older backups
+of the catalog name it: its room comes back with a later gc.
+
 --dry-run changes nothing and says what a run would do.
 
 --orphans also removes files in the store's directory that its catalog does not
@@ -35,10 +38,11 @@ stored since its backup, and then it is gone for good: see check and rebuild
 else wants the processor or the disk. What it holds does not change.`,
 		setup: func(flags *flag.FlagSet) func(context.Context, env, []string) error {
 			o := newStoreFlags(flags, "print JSON, for scripts, and no progress", "print nothing unless something is wrong")
-			g := gcOptions{live: 0.5, wait: config.Duration(time.Minute)}
+			g := gcOptions{live: 0.5, wait: config.Duration(time.Minute), backups: config.Duration(7 * 24 * time.Hour)}
 			flags.BoolVar(&g.dryRun, "dry-run", false, "change nothing, only say what would be done")
 			flags.Var(&g.live, "live", "copy what is alive of packs and xorbs of which less than `PERCENT` is")
 			flags.Var(&g.wait, "wait", "how long to wait for those who still need what is to be removed, a `TIME` like 10m; 0s waits for nobody")
+			flags.Var(&g.backups, "backups", "how old a `TIME` backups of the catalog are that must stay of use, like 7d; 0s when there are none")
 			flags.BoolVar(&g.recompress, "recompress", false, "compress cold content as well as can be")
 			flags.BoolVar(&g.orphans, "orphans", false, "also remove files that the catalog does not name")
 			return func(ctx context.Context, e env, args []string) error {
@@ -55,8 +59,9 @@ else wants the processor or the disk. What it holds does not change.`,
 type gcOptions struct {
 	dryRun, recompress, orphans bool
 
-	live percent
-	wait config.Duration
+	live    percent
+	wait    config.Duration
+	backups config.Duration
 }
 
 // of returns the options as the store takes them, to which 0 is a default.
@@ -64,18 +69,22 @@ func (g gcOptions) of(progress disk.Progress) disk.CollectOptions {
 	return disk.CollectOptions{
 		DryRun: g.dryRun, Recompress: g.recompress, Orphans: g.orphans, Progress: progress,
 		Live: cmp.Or(float64(g.live), math.SmallestNonzeroFloat64),
-		Wait: cmp.Or(time.Duration(g.wait), -1),
+		Wait: cmp.Or(time.Duration(g.wait), -1), Backups: cmp.Or(time.Duration(g.backups), -1),
 	}
 }
 
 func (k *keeper) gc(ctx context.Context, g gcOptions) error {
-	if g.recompress {
-		if err := beIdle(); err != nil {
-			k.warn(fmt.Sprintf("cannot make way for others: %v", err))
-		}
-	}
 	return k.open(ctx, g.dryRun, func(d *disk.Driver) error {
-		c, err := d.Collect(ctx, g.of(k.meter.show))
+		idle := !g.recompress
+		c, err := d.Collect(ctx, g.of(func(s disk.Step) {
+			if !idle && s.Name == disk.Compressing { // not before: all who write wait for what is deleted under the lock
+				idle = true
+				if err := beIdle(); err != nil {
+					k.warn(fmt.Sprintf("cannot make way for others: %v", err))
+				}
+			}
+			k.meter.show(s)
+		}))
 		k.meter.end()
 		if err != nil && c == (disk.Collected{}) {
 			return err

@@ -22,7 +22,11 @@ const rebuildOutput = `
 Lines on stdout, as they are found:
 
   lost: "BUCKET/KEY"            for each object whose content is not there
-  orphan: HASH (SIZE) in FILE   for content that no object refers to`
+  orphan: HASH (SIZE) in FILE   for content that no object refers to
+  damaged: WHAT                 for what could not be read
+
+Content is told by what it says of itself, and not read through: run check
+afterwards.`
 
 const rebuildCodes = `Exit codes:
   0   success; there may be orphans
@@ -35,14 +39,17 @@ func rebuildCommand() command {
 		name:    "rebuild",
 		summary: "make the catalog and the index anew from the content",
 		details: `
-Reads all xorbs and packs and makes catalog.db from them and from the names in
---catalog, a backup, or else in the catalog that is there, as far as it can be
-read. The old catalog is put aside, and its new name is printed. The daemons
-must not run.
+Makes catalog.db from all xorbs and packs, and from the names in the catalog that
+is there, as far as it can be read, and in --catalog, a backup. What both know
+is as the catalog that is there says; objects that were deleted since the
+backup come back when their content is still there. The old catalog is put
+aside, its new name is printed, and it may be deleted when all is well. The
+daemons must not run.
 ` + rebuildOutput + `
 
-Orphans stay until gc --orphans removes them. --adopt makes an object of each
-file that can be told from them, with its hash as its key.`,
+Orphans stay until gc --orphans removes them. --adopt makes an object of each,
+with its hash as its key: that is a whole file when it came in one piece and was
+new, and a part of one when it was large or shared content with others.`,
 		codes: rebuildCodes,
 		setup: func(flags *flag.FlagSet) func(context.Context, env, []string) error {
 			var r rebuild
@@ -72,8 +79,8 @@ that has. The daemons must not run.
 ` + rebuildOutput + `
 
 Orphans stay until gc --orphans removes them. --adopt, here or of rebuild later,
-makes an object of each file that can be told from them, with its hash as its
-key.`,
+makes an object of each, with its hash as its key: a whole file, or a part of
+one when it was large or shared content with others.`,
 		codes: rebuildCodes,
 		setup: func(flags *flag.FlagSet) func(context.Context, env, []string) error {
 			var r rebuild
@@ -87,7 +94,7 @@ key.`,
 				return keep(ctx, e, o, func(ctx context.Context, k *keeper) error {
 					_, err := os.Lstat(filepath.Join(k.dir, "catalog.db"))
 					if err == nil {
-						return fmt.Errorf("the store in %s has a catalog; to make it anew with the names in FILE: %s rebuild --catalog %s",
+						return fmt.Errorf("the store in %s has a catalog; to add to it what only FILE names: %s rebuild --catalog %s; to have only what FILE names, move catalog.db away before",
 							k.dir, name, quote(file))
 					}
 					if !errors.Is(err, fs.ErrNotExist) {

@@ -22,7 +22,7 @@ func (d *Driver) HoldStill() (release func() error, err error) { return d.holdSt
 // catalog is saved first, then xorbs and packs are copied by any means and in any order, and gc is held off (HoldStill) from
 // the one to the end of the other. Packs may grow while they are copied. Content that was copied before the backup does not
 // suffice. When gc has run between the two, Rebuild still finds what it moved; what it deleted is gone, with the keys that
-// were deleted or overwritten since.
+// were deleted or overwritten since, and, when the backup is older than CollectOptions.Backups, with keys that shared xorbs with these.
 //
 // A page that cannot be read is an object.ErrCorrupt. This is the one read of the catalog that outlives a page: as long as it
 // takes w to accept everything, the write-ahead log grows.

@@ -140,7 +140,7 @@ func (w *faultWork) run(ctx context.Context, round string) {
 		return w.s.Delete(ctx, "bucket", round+"copy", object.Condition{})
 	})
 	_ = w.try("collect", func() error {
-		_, err := w.d.Collect(ctx, CollectOptions{Live: 1, Wait: -1, Recompress: true})
+		_, err := w.d.Collect(ctx, CollectOptions{Live: 1, Wait: -1, Backups: -1, Recompress: true})
 		return err
 	})
 	_ = w.try("mend", func() error { return w.mend(ctx, "rotten") })

@@ -25,6 +25,9 @@ type CollectOptions struct {
 	// Orphans removes content, too, that no row names and that is not being written: what came after the backup from which
 	// the catalog was restored.
 	Orphans bool
+	// Backups is how old the backups of the catalog are that must stay of use: for so long the old xorbs stay of which what
+	// lives was stored anew, because these backups name them. 0 means a week; less than 0 that there are no backups.
+	Backups time.Duration
 	// Progress is told how far it is.
 	Progress Progress
 }
@@ -35,7 +38,7 @@ type Collected struct {
 	Packs        int64 // files of the store, packs or single xorbs, that were removed
 	Freed        int64 // bytes of the files that were removed, less those of new ones
 	Rewritten    int64 // bytes that were stored anew
-	Waiting      int64 // bytes of what nothing names any more and somebody still needs
+	Waiting      int64 // bytes of what nothing names any more, and somebody or a backup still needs
 	Recompressed int64 // xorbs that were made smaller,
 	Saved        int64 // and by how many bytes in all
 	Orphans      int64 // of what was removed: files that no row named,
@@ -43,9 +46,10 @@ type Collected struct {
 }
 
 const (
-	// gcLive and gcWait are what the zero CollectOptions mean.
-	gcLive = 0.5
-	gcWait = time.Minute
+	// gcLive, gcWait and gcBackups are what the zero CollectOptions mean.
+	gcLive    = 0.5
+	gcWait    = time.Minute
+	gcBackups = 7 * 24 * time.Hour
 	// gcSlice is how long a transaction of a collection may take before it is committed. It then gives way for as long as both
 	// took. Others wait for it: with 20 ms, one put in a hundred beside it took twice as long as with 5.
 	gcSlice = 5 * time.Millisecond
@@ -86,12 +90,12 @@ func (d *Driver) Collect(ctx context.Context, opts CollectOptions) (Collected, e
 	if opts.Wait == 0 {
 		opts.Wait = gcWait
 	}
+	if opts.Backups == 0 {
+		opts.Backups = gcBackups
+	}
 	c := &collector{d: d, opts: opts, now: time.Now().Unix(), terms: newTermsCache(d)}
 	if opts.DryRun {
-		err = c.d.sweep(ctx) // as whoever has a store open does
-		if err == nil {
-			err = c.estimate(ctx)
-		}
+		err = c.estimate(ctx)
 	} else {
 		err = c.run(ctx)
 	}
@@ -156,6 +160,11 @@ func (c *collector) windows(ctx context.Context, table, name string, f func(ctx 
 
 // slicesOf calls f for some things, a few at a time, in transactions that are short, and gives way to others after each.
 func slicesOf[T any](ctx context.Context, c *collector, things []T, f func(ctx context.Context, few []T) error) error {
+	return slicesBy(ctx, c, gcBatch, things, f)
+}
+
+// slicesBy is slicesOf for at most n things at a time.
+func slicesBy[T any](ctx context.Context, c *collector, most int, things []T, f func(ctx context.Context, few []T) error) error {
 	for len(things) > 0 {
 		if err := live(ctx); err != nil {
 			return err
@@ -164,7 +173,7 @@ func slicesOf[T any](ctx context.Context, c *collector, things []T, f func(ctx c
 		err := c.d.commit.tx(ctx, func(ctx context.Context) error {
 			start = time.Now()
 			for n = 0; n < len(things) && (n == 0 || time.Since(start) < gcSlice); {
-				few := things[n:min(n+gcBatch, len(things))]
+				few := things[n:min(n+most, len(things))]
 				if err := f(ctx, few); err != nil {
 					return err
 				}
@@ -239,6 +248,8 @@ func (c *collector) advanceForTrash(ctx context.Context) error {
 
 // countWaiting says what has to be left to the next time.
 func (c *collector) countWaiting(ctx context.Context) error {
-	err := c.d.reads.db.QueryRowContext(ctx, `SELECT ifnull(sum(len), 0) FROM xorbs WHERE doomed <> 0`).Scan(&c.out.Waiting)
+	var doomed int64
+	err := c.d.reads.db.QueryRowContext(ctx, `SELECT ifnull(sum(len), 0) FROM xorbs WHERE doomed <> 0`).Scan(&doomed)
+	c.out.Waiting += doomed
 	return sqlError(err)
 }

@@ -148,7 +148,7 @@ func (c *collector) moving(ctx context.Context, f func(m *mover) error) (err err
 func (c *collector) readRecords(ctx context.Context, x storedXorb, want func(i int) bool, f func(chunk xet.Chunk, record, raw []byte) error) error {
 	bad := func(err error) error {
 		err = damaged(x.hash, x.at, err)
-		c.d.noteDamage(ctx, x.hash, err)
+		c.d.noteDamageAt(ctx, x.hash, x.at, err)
 		if errors.Is(err, object.ErrCorrupt) {
 			return errUnreadable
 		}
@@ -156,7 +156,7 @@ func (c *collector) readRecords(ctx context.Context, x storedXorb, want func(i i
 	}
 	info, err := c.d.readFooter(x.hash, x.at)
 	if err != nil {
-		c.d.noteDamage(ctx, x.hash, err)
+		c.d.noteDamageAt(ctx, x.hash, x.at, err)
 		if errors.Is(err, object.ErrCorrupt) {
 			return errUnreadable
 		}
@@ -236,10 +236,14 @@ func every(int) bool { return true }
 // copyTo stages a xorb as it is, or with smaller records.
 func (c *collector) copyTo(ctx context.Context, m *mover, x storedXorb, smaller bool) (*stagedXorb, error) {
 	return m.stage(ctx, func(w object.Xorb) error {
-		var small []byte
+		var small, decoded []byte
 		return c.readRecords(ctx, x, every, func(chunk xet.Chunk, record, raw []byte) error {
 			if smaller {
 				if small = xet.AppendSmallRecord(small[:0], raw); len(small) < len(record) {
+					var err error
+					if decoded, err = isRecordOf(decoded, small, raw); err != nil {
+						return err
+					}
 					record = small
 				}
 			}
@@ -270,22 +274,26 @@ func (c *collector) move(ctx context.Context, m *mover, x storedXorb, staged *st
 
 // repack stores anew what lives in packs of which less than opts.Live does.
 func (c *collector) repack(ctx context.Context) error {
-	lives, err := c.packsLive(ctx, func(storedXorb) bool { return true })
+	ended, err := c.endedPacks(ctx) // before: nothing comes into them any more
+	if err != nil {
+		return err
+	}
+	lives, err := c.packsLive(ctx)
 	if err != nil {
 		return err
 	}
 	return c.moving(ctx, func(m *mover) error {
-		return c.poorPacks(ctx, lives, func(name string, size int64) error { return c.empty(ctx, m, name) })
+		return c.poorPacks(ctx, ended, lives, func(name string, size int64) error { return c.empty(ctx, m, name) })
 	})
 }
 
 // packsLive returns how many bytes of each pack are needed.
-func (c *collector) packsLive(ctx context.Context, needed func(storedXorb) bool) (map[string]int64, error) {
+func (c *collector) packsLive(ctx context.Context) (map[string]int64, error) {
 	lives := make(map[string]int64)
 	err := c.windows(ctx, "xorbs", "looking for packs of which little lives", func(ctx context.Context, from, to int64) error {
 		page, err := collect(ctx, c.d.reads.db, scanStored, storedColumns+`WHERE id > ? AND id <= ? AND doomed = 0`, from, to)
 		for _, x := range page {
-			if strings.HasPrefix(x.at.file, "packs/") && needed(x) {
+			if strings.HasPrefix(x.at.file, "packs/") {
 				lives[x.at.file] += x.at.len
 			}
 		}
@@ -294,8 +302,8 @@ func (c *collector) packsLive(ctx context.Context, needed func(storedXorb) bool)
 	return lives, err
 }
 
-// poorPacks calls f for each pack that does not grow any more and of which too little lives.
-func (c *collector) poorPacks(ctx context.Context, lives map[string]int64, f func(name string, size int64) error) error {
+// endedPacks returns the packs that do not grow any more.
+func (c *collector) endedPacks(ctx context.Context) (names []string, err error) {
 	type pack struct {
 		name   string
 		sealed int64
@@ -306,24 +314,34 @@ func (c *collector) poorPacks(ctx context.Context, lives map[string]int64, f fun
 			return p, err
 		}, `SELECT file, sealed FROM packs WHERE file > ? ORDER BY file LIMIT ?`, from, gcWindow)
 		if err != nil || len(page) == 0 {
-			return err
+			return names, err
 		}
 		from = page[len(page)-1].name
 		for _, p := range page {
-			if !c.ended(p.sealed) {
-				continue
-			}
-			size, err := c.d.fs.size(p.name)
-			if err != nil {
-				continue // it is missing; a check says whom that hurts
-			}
-			if float64(lives[p.name]) < c.opts.Live*float64(size) {
-				if err := f(p.name, size); err != nil {
-					return err
-				}
+			if c.ended(p.sealed) {
+				names = append(names, p.name)
 			}
 		}
 	}
+}
+
+// poorPacks calls f for each pack of which too little lives.
+func (c *collector) poorPacks(ctx context.Context, packs []string, lives map[string]int64, f func(name string, size int64) error) error {
+	for _, name := range packs {
+		if err := live(ctx); err != nil {
+			return err
+		}
+		size, err := c.d.fs.size(name)
+		if err != nil {
+			continue // it is missing; a check says whom that hurts
+		}
+		if float64(lives[name]) < c.opts.Live*float64(size) {
+			if err := f(name, size); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // empty stores anew all that lives in a pack. What cannot be read stays, and so does the pack then.

@@ -41,10 +41,14 @@ func (c *collector) estimate(ctx context.Context) error {
 	}
 	err = c.poorXorbs(ctx, `NOT (`+c.fileIsLoose()+`)`, func(page []poorXorb) error {
 		for _, x := range page {
-			thin.add(x.id)
-			c.out.Xorbs++
 			c.out.Rewritten += x.small
 			c.out.Freed -= x.small
+			if c.opts.Backups > 0 {
+				c.out.Waiting += x.at.len
+				continue
+			}
+			thin.add(x.id)
+			c.out.Xorbs++
 			c.removed(x.at)
 		}
 		return nil
@@ -65,7 +69,11 @@ func (c *collector) estimate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = c.poorPacks(ctx, lives, func(name string, size int64) error {
+	ended, err := c.endedPacks(ctx)
+	if err != nil {
+		return err
+	}
+	err = c.poorPacks(ctx, ended, lives, func(name string, size int64) error {
 		c.out.Packs++
 		c.out.Rewritten += lives[name]
 		c.out.Freed += size - lives[name]

@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -8,6 +9,9 @@ import (
 
 	"hugbucket/internal/xet"
 )
+
+// Compressing is the name of the step in which Collect makes xorbs smaller.
+const Compressing = "compressing"
 
 // recompress stores anew what gets smaller by the slow level of LZ4.
 func (c *collector) recompress(ctx context.Context) error {
@@ -23,7 +27,7 @@ func (c *collector) recompress(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = c.windows(ctx, "xorbs", "compressing", func(ctx context.Context, from, to int64) error {
+	err = c.windows(ctx, "xorbs", Compressing, func(ctx context.Context, from, to int64) error {
 		page, err := collect(ctx, c.d.reads.db, scanStored, storedColumns+`WHERE id > ? AND id <= ? AND doomed = 0 AND packed = 0
 			AND id NOT IN (SELECT xorb FROM damaged)`, from, to)
 		if err != nil {
@@ -40,7 +44,7 @@ func (c *collector) recompress(ctx context.Context) error {
 				}
 				tried = append(tried, x.id)
 				looked += x.at.len
-				c.opts.Progress.tell(Step{Name: "compressing", Done: looked, Total: total, Bytes: true})
+				c.opts.Progress.tell(Step{Name: Compressing, Done: looked, Total: total, Bytes: true})
 			}
 			return nil
 		})
@@ -149,4 +153,17 @@ func (c *collector) worthIt(ctx context.Context, x storedXorb) (bool, error) {
 		return false, nil
 	}
 	return float64(before-after) > tryGain*float64(before), err
+}
+
+// isRecordOf returns an error unless a record that was encoded decodes to raw: a restore is too late to learn of a faulty encoder
+// or memory. It returns scratch for the next.
+func isRecordOf(scratch, record, raw []byte) ([]byte, error) {
+	got, _, err := xet.DecodeRecord(scratch, record)
+	if err != nil || !bytes.Equal(got, raw) {
+		return scratch, errors.New("a chunk does not decode to what was encoded: the memory of this machine may be faulty")
+	}
+	if len(record) < len(got) {
+		scratch = got
+	}
+	return scratch, nil
 }

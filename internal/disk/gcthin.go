@@ -4,68 +4,33 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"math/bits"
+	"time"
 
 	"hugbucket/internal/object"
 	"hugbucket/internal/xet"
 )
 
-// chunkSet is a set of chunks of one xorb.
-type chunkSet [xet.MaxXorbChunks / 64]uint64
-
-func (s *chunkSet) add(r xet.Range) {
-	for i := r.Start; i < r.End && i < xet.MaxXorbChunks; i++ {
-		s[i/64] |= 1 << (i % 64)
-	}
-}
-
-func (s *chunkSet) has(i int) bool { return s[i/64]&(1<<(i%64)) != 0 }
-
-// rank returns how many of the set are below i.
-func (s *chunkSet) rank(i int) (n int) {
-	for _, w := range s[:i/64] {
-		n += bits.OnesCount64(w)
-	}
-	if i%64 != 0 {
-		n += bits.OnesCount64(s[i/64] & (1<<(i%64) - 1))
-	}
-	return n
-}
-
-// covers says whether all chunks of a range are in the set.
-func (s *chunkSet) covers(r xet.Range) bool {
-	return s.rank(int(r.End))-s.rank(int(r.Start)) == r.Len()
-}
-
-// thinXorbs stores anew what files need of xorbs of which they need less than opts.Live, and dooms the old ones.
+// thinXorbs stores anew what files need of xorbs of which they need less than opts.Live. The old ones stay as long as backups of
+// the catalog may name them.
 func (c *collector) thinXorbs(ctx context.Context) error {
-	any := false
+	some := false
 	err := c.poorXorbs(ctx, fileStays, func(page []poorXorb) error {
-		any = true
-		var begun []*thinning
+		some = true
+		t := &thinning{c: c, made: make(map[xet.Hash]*thinned)}
 		err := c.moving(ctx, func(m *mover) error {
 			for _, p := range page {
-				t, err := c.thin(ctx, m, p)
-				if errors.Is(err, errUnreadable) {
-					continue
-				}
-				if err != nil {
+				if err := t.store(ctx, m, p); err != nil && !errors.Is(err, errUnreadable) {
 					return err
 				}
-				begun = append(begun, t)
 			}
 			return nil
 		})
-		for _, t := range begun {
-			for err == nil && t.more {
-				if err = c.d.commit.tx(ctx, t.files); err == nil {
-					err = pause(ctx, gcSlice)
-				}
-			}
+		if err != nil {
+			return err
 		}
-		return err
+		return t.use(ctx)
 	})
-	if err != nil || !any {
+	if err != nil || !some || c.opts.Backups > 0 {
 		return err
 	}
 	if err := c.advance(ctx); err != nil {
@@ -132,7 +97,8 @@ func smallerSize(info *xet.XorbInfo, used *chunkSet) (size int64) {
 	return size + left.FooterSize()
 }
 
-// used returns the chunks of a xorb that files use for which stays holds; nil when that is all or none of them.
+// used returns the chunks of a xorb that files use for which stays holds; nil when that is all or none of them, or when nobody
+// can tell because a row is damaged.
 func (c *collector) used(ctx context.Context, x storedXorb, stays string) (*chunkSet, error) {
 	set := new(chunkSet)
 	for from := int64(0); ; {
@@ -147,6 +113,9 @@ func (c *collector) used(ctx context.Context, x storedXorb, stays string) (*chun
 		from = ids[len(ids)-1]
 		for _, id := range ids {
 			ranges, err := c.terms.of(ctx, id, x.hash)
+			if errors.Is(err, object.ErrCorrupt) {
+				return nil, nil //nolint:nilnil // see above
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -164,179 +133,205 @@ func (c *collector) used(ctx context.Context, x storedXorb, stays string) (*chun
 	return set, nil
 }
 
-// thinFiles is how many files get other terms in one transaction.
-const thinFiles = 200
+// thinning gives files terms in new xorbs in place of old ones.
+type thinning struct {
+	c    *collector
+	made map[xet.Hash]*thinned // by the hash of the old one
+}
 
-// thin stores anew what is used of a xorb, and gives the files that use it terms in the new one. A file that has begun to use
-// more of it meanwhile keeps the old.
-func (c *collector) thin(ctx context.Context, m *mover, x poorXorb) (*thinning, error) {
+// thinned is an old xorb and the new one that has what is used of it.
+type thinned struct {
+	old  poorXorb
+	hash xet.Hash // of the new one
+	id   int64    // its row; 0 while there is none
+}
+
+// store stores anew what is used of a xorb. When there is a xorb of these chunks already, that is taken, if it is whole.
+func (t *thinning) store(ctx context.Context, m *mover, x poorXorb) error {
+	c := t.c
 	staged, err := m.stage(ctx, func(w object.Xorb) error {
 		return c.readRecords(ctx, x.storedXorb, x.used.has, func(chunk xet.Chunk, record, _ []byte) error {
 			return w.Add(ctx, chunk, record)
 		})
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	t := &thinning{c: c, old: x, hash: staged.hash}
+	twin, err := c.wholeTwin(ctx, staged.hash)
+	if err != nil {
+		return err
+	}
+	n := &thinned{old: x, hash: staged.hash}
+	t.made[x.hash] = n
 	rows := func(ctx context.Context, at place) (bool, error) {
-		st := &c.d.commit.st
-		var err error
-		t.id, err = insert(ctx, st.insertXorb, staged.hash[:], at.file, at.off, at.len, staged.chunks, staged.raw)
+		n.id = 0
+		id, err := insert(ctx, c.d.commit.st.insertXorb, staged.hash[:], at.file, at.off, at.len, staged.chunks, staged.raw)
 		if err != nil {
 			return false, err
 		}
-		fresh := t.id != 0
-		if !fresh {
-			var there plannedXorb
-			if err := c.d.commit.xorbRow(ctx, &there, staged.hash); err != nil || there.damaged {
-				return false, err
-			}
-			t.id = there.id
+		if id != 0 {
+			n.id = id
+			return true, nil
 		}
-		return fresh, t.files(ctx)
+		var there plannedXorb
+		if err := c.d.commit.xorbRow(ctx, &there, staged.hash); err != nil {
+			return false, err
+		}
+		if there.id == twin && !there.damaged {
+			n.id = twin
+		}
+		return false, nil
 	}
-	return t, m.add(ctx, staged, rows, func() {
+	return m.add(ctx, staged, rows, func() {
 		if staged.info != nil {
-			c.d.index.add(t.id, staged.info)
+			c.d.index.add(n.id, staged.info)
 		}
 	})
 }
 
-// thinning gives files terms in a new xorb in place of an old one.
-type thinning struct {
-	c    *collector
-	old  poorXorb
-	hash xet.Hash // of the new one
-	id   int64
-	last int64 // file that was looked at
-	more bool
+// wholeTwin returns the row of a xorb that is stored and that can be read; 0 when there is none.
+func (c *collector) wholeTwin(ctx context.Context, h xet.Hash) (int64, error) {
+	page, err := collect(ctx, c.d.reads.db, scanStored, storedColumns+`WHERE hash = ?`, h[:])
+	if err != nil || len(page) == 0 {
+		return 0, err
+	}
+	x := page[0]
+	err = c.d.verifyXorb(h, x.at)
+	if errors.Is(err, object.ErrCorrupt) {
+		c.d.noteDamageAt(ctx, h, x.at, err)
+		return 0, nil
+	}
+	return x.id, err
 }
 
-// files does so for the next files, in the transaction under way, and dooms the old xorb once no file refers to it.
-func (t *thinning) files(ctx context.Context) error {
-	conn := t.c.d.commit.conn
-	rows, err := conn.QueryContext(ctx, `SELECT file FROM refs WHERE xorb = ? AND file > ? ORDER BY file LIMIT ?`, t.old.id, t.last, thinFiles)
-	if err != nil {
-		return err
-	}
-	ids, err := scanAll(rows, scanID)
-	if err != nil {
-		return err
-	}
-	if t.more = len(ids) == thinFiles; len(ids) > 0 {
-		t.last = ids[len(ids)-1]
-	}
-	for _, id := range ids {
-		if err := t.file(ctx, id); err != nil {
-			return err
+// use gives all files that use an old xorb terms in the new one, each once for all of them, and ends the old xorbs that no file
+// uses any more. A file that has begun to use more of one meanwhile keeps that.
+func (t *thinning) use(ctx context.Context) error {
+	for _, n := range t.made {
+		for from := int64(0); n.id != 0; {
+			ids, err := collect(ctx, t.c.d.reads.db, scanID, `SELECT file FROM refs WHERE xorb = ? AND file > ? ORDER BY file LIMIT ?`,
+				n.old.id, from, gcWindow)
+			if err != nil {
+				return err
+			}
+			if len(ids) == 0 {
+				break
+			}
+			from = ids[len(ids)-1]
+			if err := slicesBy(ctx, t.c, 1, ids, func(ctx context.Context, one []int64) error { return t.file(ctx, one[0]) }); err != nil {
+				return err
+			}
 		}
 	}
-	_, err = conn.ExecContext(ctx, `UPDATE xorbs SET doomed = (SELECT epoch FROM meta) + 1
-		WHERE id = ?2 AND doomed = 0 AND `+t.c.undated()+` AND `+unreferred, t.c.now, t.old.id)
-	if err == nil {
-		_, err = conn.ExecContext(ctx, `UPDATE xorbs SET doomed = 0 WHERE id = ? AND doomed <> 0`, t.id)
+	var all []*thinned
+	for _, n := range t.made {
+		if n.id != 0 {
+			all = append(all, n)
+			t.c.out.Waiting += n.old.at.len
+		}
 	}
+	if t.c.opts.Backups <= 0 {
+		t.c.out.Waiting = 0
+	}
+	return slicesOf(ctx, t.c, all, func(ctx context.Context, few []*thinned) error {
+		for _, n := range few {
+			if err := t.end(ctx, n); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// end dooms an old xorb that no file uses any more, or dates it, in the transaction under way.
+func (t *thinning) end(ctx context.Context, n *thinned) error {
+	what, until := `doomed = (SELECT epoch FROM meta) + 1`, int64(0)
+	if t.c.opts.Backups > 0 {
+		what, until = `keep_until = ?3`, t.c.now+int64(t.c.opts.Backups/time.Second)
+	}
+	conn := t.c.d.commit.conn
+	_, err := conn.ExecContext(ctx, `UPDATE xorbs SET `+what+` WHERE id = ?2 AND doomed = 0 AND `+t.c.undated()+` AND `+unreferred,
+		t.c.now, n.old.id, until)
 	return err
 }
 
+// file gives a file terms in new xorbs, in the transaction under way.
 func (t *thinning) file(ctx context.Context, id int64) error {
 	conn := t.c.d.commit.conn
 	var hash, row []byte
-	if err := conn.QueryRowContext(ctx, `SELECT hash, terms FROM files WHERE id = ?`, id).Scan(&hash, &row); err != nil {
+	err := conn.QueryRowContext(ctx, `SELECT hash, terms FROM files WHERE id = ?`, id).Scan(&hash, &row)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	h, err := hashOf(hash)
 	if err != nil {
-		return err
+		return nil //nolint:nilerr // a damaged row stays as it is; check tells of it
 	}
 	f, err := decodeTerms(h, row)
 	if err != nil {
-		return err
+		return nil //nolint:nilerr // as above
 	}
-	if !t.replace(&f) {
+	moved := t.replace(&f)
+	if len(moved) == 0 {
 		return nil
 	}
 	t.c.terms.drop(id)
 	if _, err := conn.ExecContext(ctx, `UPDATE files SET terms = ? WHERE id = ?`, encodeTerms(&f), id); err != nil {
 		return err
 	}
-	if _, err := conn.ExecContext(ctx, `INSERT INTO refs (xorb, file) VALUES (?, ?) ON CONFLICT DO NOTHING`, t.id, id); err != nil {
-		return err
+	for _, n := range moved {
+		_, err := conn.ExecContext(ctx, `INSERT INTO refs (xorb, file) VALUES (?, ?) ON CONFLICT DO NOTHING`, n.id, id)
+		if err == nil {
+			_, err = conn.ExecContext(ctx, `DELETE FROM refs WHERE xorb = ? AND file = ?`, n.old.id, id)
+		}
+		if err == nil { // somebody may have doomed a twin
+			_, err = conn.ExecContext(ctx, `UPDATE xorbs SET doomed = 0 WHERE id = ? AND doomed <> 0`, n.id)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	_, err = conn.ExecContext(ctx, `DELETE FROM refs WHERE xorb = ? AND file = ?`, t.old.id, id)
-	return err
+	return nil
 }
 
-// replace gives a file's terms in the old xorb their places in the new one; false when that lacks some.
-func (t *thinning) replace(f *xet.Reconstruction) bool {
+// replace gives a file's terms in old xorbs their places in the new ones, and returns for which it has: not for one that lacks
+// something that the file uses.
+func (t *thinning) replace(f *xet.Reconstruction) (moved []*thinned) {
+	can := make(map[xet.Hash]*thinned)
+	for _, term := range f.Terms {
+		if n := t.made[term.Xorb]; n != nil && n.id != 0 {
+			can[term.Xorb] = n
+		}
+	}
+	for _, term := range f.Terms {
+		if n := can[term.Xorb]; n != nil && !n.old.used.covers(term.Range) {
+			delete(can, term.Xorb)
+		}
+	}
+	if len(can) == 0 {
+		return nil
+	}
 	var terms []xet.Term
 	for _, term := range f.Terms {
-		if term.Xorb == t.old.hash {
-			if !t.old.used.covers(term.Range) {
-				return false
-			}
-			n := uint32(term.Range.Len())
-			term.Xorb = t.hash
-			term.Range.Start = uint32(t.old.used.rank(int(term.Range.Start)))
-			term.Range.End = term.Range.Start + n
+		if n := can[term.Xorb]; n != nil {
+			long := uint32(term.Range.Len())
+			term.Xorb = n.hash
+			term.Range.Start = uint32(n.old.used.rank(int(term.Range.Start)))
+			term.Range.End = term.Range.Start + long
 		}
-		if n := len(terms); n > 0 && terms[n-1].Xorb == term.Xorb && terms[n-1].Range.End == term.Range.Start {
-			terms[n-1].Range.End = term.Range.End
-			terms[n-1].Bytes += term.Bytes
+		if i := len(terms) - 1; i >= 0 && terms[i].Xorb == term.Xorb && terms[i].Range.End == term.Range.Start {
+			terms[i].Range.End = term.Range.End
+			terms[i].Bytes += term.Bytes
 			continue
 		}
 		terms = append(terms, term)
 	}
 	f.Terms = terms
-	return true
-}
-
-// termsCache keeps the terms of files that were read last, by xorb.
-type termsCache struct {
-	d     *Driver
-	files map[int64]map[xet.Hash][]xet.Range
-	terms int
-}
-
-// termsKept is how many terms are kept.
-const termsKept = 200_000
-
-func newTermsCache(d *Driver) *termsCache {
-	return &termsCache{d: d, files: make(map[int64]map[xet.Hash][]xet.Range)}
-}
-
-func (t *termsCache) drop(id int64) { delete(t.files, id) }
-
-// of returns the ranges of a xorb that a file uses; none of a file that is gone.
-func (t *termsCache) of(ctx context.Context, id int64, xorb xet.Hash) ([]xet.Range, error) {
-	if f, ok := t.files[id]; ok {
-		return f[xorb], nil
+	for _, n := range can {
+		moved = append(moved, n)
 	}
-	var hash, row []byte
-	err := t.d.reads.db.QueryRowContext(ctx, `SELECT hash, terms FROM files WHERE id = ?`, id).Scan(&hash, &row)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, sqlError(err)
-	}
-	h, err := hashOf(hash)
-	if err != nil {
-		return nil, err
-	}
-	f, err := decodeTerms(h, row)
-	if err != nil {
-		return nil, err
-	}
-	if t.terms += len(f.Terms); t.terms > termsKept {
-		t.terms = len(f.Terms)
-		clear(t.files)
-	}
-	by := make(map[xet.Hash][]xet.Range)
-	for _, term := range f.Terms {
-		by[term.Xorb] = append(by[term.Xorb], term.Range)
-	}
-	t.files[id] = by
-	return by[xorb], nil
+	return moved
 }

@@ -180,7 +180,12 @@ func (c *committer) writeGroup(ctx context.Context, g *group, noRoom error) erro
 			continue
 		}
 		if r.rows != nil {
-			if err := r.rows(ctx); err != nil {
+			err := r.rows(ctx)
+			if damaged := sqlError(err); errors.Is(damaged, object.ErrCorrupt) {
+				r.err = damaged
+				return errAgain
+			}
+			if err != nil {
 				return err
 			}
 			continue

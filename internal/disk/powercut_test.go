@@ -131,7 +131,7 @@ func (w *cutWriter) run(ctx context.Context, d *Driver) {
 		return w.s.Delete(ctx, "bucket", at("big"), object.Condition{})
 	})
 	w.step("collect", nil, func() error {
-		_, err := w.d.Collect(ctx, CollectOptions{Live: 1, Wait: -1, Recompress: w.name == "first"})
+		_, err := w.d.Collect(ctx, CollectOptions{Live: 1, Wait: -1, Backups: -1, Recompress: w.name == "first"})
 		if errors.Is(err, ErrBusy) { // two processes do
 			err = nil
 		}

@@ -22,7 +22,7 @@ type process struct {
 	lock *os.File // procs/<id>, locked as long as the process lives
 	seq  atomic.Int64
 
-	warned bool // of tick: that the catalog does not know it any more
+	warned atomic.Bool // of tick: that the catalog does not know it any more
 
 	mu    sync.Mutex
 	epoch int64         // the catalog's, as last read; what new pins note
@@ -179,8 +179,7 @@ func (c *committer) tick(ctx context.Context) {
 	p := c.d.proc
 	var epoch, told int64
 	err := c.d.reads.epoch.QueryRowContext(brief(ctx), p.id).Scan(&epoch, &told)
-	if errors.Is(err, sql.ErrNoRows) && !p.warned {
-		p.warned = true
+	if errors.Is(err, sql.ErrNoRows) && !p.warned.Swap(true) {
 		c.d.warn(fmt.Sprintf("the store does not know this process (%d) any more, because its file in procs was removed: "+
 			"nothing more can be stored until it is started again", p.id))
 	}

@@ -68,14 +68,7 @@ func openSource(ctx context.Context, path string, report func(Problem)) (*source
 
 // rows returns the answer to a question, whatever types its columns have, and on an error what came before it.
 func (s *source) rows(ctx context.Context, query string, args ...any) ([][]any, error) {
-	return collect(brief(ctx), s.db, func(rows *sql.Rows) ([]any, error) {
-		columns, err := rows.Columns()
-		row, at := make([]any, len(columns)), make([]any, len(columns))
-		for i := range row {
-			at[i] = &row[i]
-		}
-		return row, errors.Join(err, rows.Scan(at...))
-	}, query, args...)
+	return anyRows(brief(ctx), s.db, query, args...)
 }
 
 // number returns the answer to a question for one number, 0 when it cannot be read or there is none.

@@ -92,7 +92,7 @@ func collectChild(dir, seed string) error {
 	for ctx.Err() == nil && err == nil {
 		var got Collected
 		got, err = d.Collect(ctx, CollectOptions{
-			Live: []float64{0.5, 1}[rng.IntN(2)], Wait: []time.Duration{-1, 100 * time.Millisecond}[rng.IntN(2)], Recompress: rng.IntN(8) == 0,
+			Backups: -1, Live: []float64{0.5, 1}[rng.IntN(2)], Wait: []time.Duration{-1, 100 * time.Millisecond}[rng.IntN(2)], Recompress: rng.IntN(8) == 0,
 		})
 		if err == nil {
 			_, err = fmt.Fprintln(os.Stdout, got.Files, got.Xorbs, got.Packs)

@@ -117,6 +117,15 @@ func (d *Driver) proved(ctx context.Context, h xet.Hash, ref *xorbRef) (*xorbRef
 // noteDamage writes down that a xorb could not be read, when that is what err says. Its chunks do not count as known from
 // then on, so that whoever stores them again mends it.
 func (d *Driver) noteDamage(ctx context.Context, h xet.Hash, err error) {
+	d.note(ctx, h, err, `SELECT id FROM xorbs WHERE hash = ?`, h[:])
+}
+
+// noteDamageAt is noteDamage of a xorb that somebody may have stored elsewhere since.
+func (d *Driver) noteDamageAt(ctx context.Context, h xet.Hash, at place, err error) {
+	d.note(ctx, h, err, `SELECT id FROM xorbs WHERE hash = ? AND file = ? AND off = ?`, h[:], at.file, at.off)
+}
+
+func (d *Driver) note(ctx context.Context, h xet.Hash, err error, which string, args ...any) {
 	if !errors.Is(err, object.ErrCorrupt) {
 		return
 	}
@@ -126,7 +135,7 @@ func (d *Driver) noteDamage(ctx context.Context, h xet.Hash, err error) {
 	d.xorbs.drop(h)
 	terr := d.commit.tx(context.WithoutCancel(ctx), func(ctx context.Context) error {
 		_, err := d.commit.conn.ExecContext(ctx,
-			`INSERT INTO damaged SELECT id FROM xorbs WHERE hash = ? ON CONFLICT (xorb) DO NOTHING`, h[:])
+			`INSERT INTO damaged `+which+` ON CONFLICT (xorb) DO NOTHING`, args...)
 		return err
 	})
 	if terr != nil {
