@@ -20,7 +20,7 @@ func (c *checker) checkKept(ctx context.Context) error {
 			if err := live(ctx); err != nil {
 				return err
 			}
-			page, err := anyRows(brief(ctx), c.db, kind.query, last, int64(keepOrphan), checkPage)
+			page, err := anyRows(brief(ctx), c.db, kind.query, last, keepOrphan, checkPage)
 			if errors.Is(err, object.ErrCorrupt) || err == nil && len(page) == 0 {
 				break // what is damaged of the catalog is reported elsewhere
 			}

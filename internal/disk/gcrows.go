@@ -27,7 +27,7 @@ const (
 // undated says of a row that it has no date that must be kept; ?1 is now. The date of orphans counts unless they are to go.
 func (c *collector) undated() string {
 	if c.opts.Orphans {
-		return fmt.Sprintf(`(keep_until <= ?1 OR keep_until = %d)`, int64(keepOrphan))
+		return fmt.Sprintf(`(keep_until <= ?1 OR keep_until = %d)`, keepOrphan)
 	}
 	return `keep_until <= ?1`
 }

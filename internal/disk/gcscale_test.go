@@ -70,7 +70,7 @@ func TestCollectScale(t *testing.T) {
 	}
 	t.Logf("collected in %v: %+v, %d MiB resident at most", took.Round(time.Millisecond), got, peak>>20)
 	t.Logf("puts of 4 KiB, %d writers: alone %s; beside the collection %s", collectWriters, alone, beside)
-	if want := int64(n / 2); got.Files != want || got.Xorbs != want {
+	if want := int64(n+1) / 2; got.Files != want || got.Xorbs != want {
 		t.Errorf("%d files and %d xorbs were deleted, want %d", got.Files, got.Xorbs, want)
 	}
 	if peak >= collectMemory && stride == 1 {

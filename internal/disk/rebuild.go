@@ -54,7 +54,7 @@ type Rebuilt struct {
 
 // keepOrphan is the keep_until of what no key names after a rebuild: what came after the backup, or what a damaged page had
 // named. It never ends: such content goes only when somebody asks for that.
-const keepOrphan = 1<<62 - 1
+const keepOrphan int64 = 1<<62 - 1
 
 // Rebuild makes the catalog of the store in dir anew: places from the xorbs and packs themselves, buckets, keys, files and
 // uploads from the store's own catalog.db, as far as it can be read, and then from a backup. A file is taken when its terms

@@ -197,7 +197,7 @@ func TestRebuildOfContent(t *testing.T) {
 					t.Errorf("%s at %d: lost are %.200q, and %d of %d could be read", name, at, h.lost, len(good), len(st.want))
 				}
 				if n := count(t, d, fmt.Sprintf(`SELECT count(*) FROM xorbs WHERE keep_until < %d
-					AND id NOT IN (SELECT xorb FROM refs)`, int64(keepOrphan))); n > 0 && len(h.lost) > 0 {
+					AND id NOT IN (SELECT xorb FROM refs)`, keepOrphan)); n > 0 && len(h.lost) > 0 {
 					t.Errorf("%s at %d: %d keys are lost, and %d pieces of content may be collected", name, at, len(h.lost), n)
 				}
 				for _, p := range rebuiltProblems(t, d) {

@@ -184,7 +184,7 @@ func TestRestore(t *testing.T) {
 	}
 	if n := count(t, d, fmt.Sprintf(`SELECT count(*) FROM xorbs x WHERE keep_until < %d AND NOT EXISTS
 		(SELECT 1 FROM refs r JOIN files f ON f.id = r.file WHERE r.xorb = x.id
-		AND (f.keep_until = %d OR f.id IN (SELECT file FROM keys)))`, int64(keepOrphan), int64(keepOrphan))); n > 0 {
+		AND (f.keep_until = %d OR f.id IN (SELECT file FROM keys)))`, keepOrphan, keepOrphan)); n > 0 {
 		t.Errorf("%d xorbs may be collected", n)
 	}
 	s := object.New(d, object.Config{})
