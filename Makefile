@@ -14,6 +14,7 @@ FUZZTIME   = 30s
 BENCH      = .
 SOAK_KILLS = 1000
 SOAK_CUTS  = 1500
+SOAK_STEP  = 1
 SCALE      = 10000000
 MODEL      = 25
 
@@ -66,7 +67,7 @@ check:
 	$(MAKE) race
 
 race:
-	go test -race -shuffle=on ./...
+	go test -race -shuffle=on -timeout=30m ./...
 
 # go test fuzzes one target of one package at a time.
 fuzz:
@@ -89,7 +90,7 @@ bench:
 # The store's long tests: kills processes that write and counts what is lost of what they had acknowledged, fails each call in
 # turn, cuts the power, and runs many streams and one long one. A TMPDIR in memory makes it several times faster.
 soak:
-	DISK_SOAK_KILLS=$(SOAK_KILLS) DISK_FAULT_STRIDE=1 DISK_POWER_CUTS=$(SOAK_CUTS) DISK_PROCS_OPS=30000 \
+	DISK_SOAK_KILLS=$(SOAK_KILLS) DISK_FAULT_STRIDE=$(SOAK_STEP) DISK_POWER_CUTS=$(SOAK_CUTS) DISK_PROCS_OPS=30000 \
 		DISK_MEMORY_MIB=64 DISK_TEST_STREAM_MIB=4096 DISK_CHECK_OPS=30000 go test -count=1 -timeout=3h -v \
 		-run='^(TestSoak|TestSoakCollecting|TestFaults|TestPowerCut|TestProcesses|TestMemory|TestLongUploadTakesLittleMemory|TestCheckBesideWriters)$$' ./internal/disk
 

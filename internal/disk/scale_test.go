@@ -327,7 +327,7 @@ func (s *scale) lookUp(n int) {
 		return took
 	})
 	s.sample("unknown chunk", 5000, func() time.Duration {
-		got, took := s.known(scaleHash(n + int(s.rand.Int64N(1 << 40))))
+		got, took := s.known(scaleHash(n + int(s.rand.Int64N(1<<40))))
 		if !got.Xorb.IsZero() {
 			s.t.Fatalf("a chunk that was never stored is at %v among %d", got, n)
 		}
