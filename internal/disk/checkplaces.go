@@ -8,10 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"path"
 	"slices"
-	"strconv"
-	"strings"
 
 	"hugbucket/internal/object"
 	"hugbucket/internal/xet"
@@ -195,8 +192,8 @@ func (c *checker) overlap(name string, pair [2]placed) {
 
 // lives says whether the process lives that a file bears the id of.
 func (c *checker) lives(name string) (bool, error) {
-	id, ok := ownerOf(name)
-	if !ok || c.dead.has(id) {
+	id := maker(name)
+	if id <= 0 || c.dead.has(id) {
 		return false, nil
 	}
 	alive, err := c.d.lives(id)
@@ -204,16 +201,6 @@ func (c *checker) lives(name string) (bool, error) {
 		c.dead.add(id) // for ever
 	}
 	return alive, err
-}
-
-// ownerOf is the id of the process in a file's name: packs/<id>.<n>, tmp/<id>.<n> or xorbs/ab/cdef….<id>.<n>.
-func ownerOf(name string) (id int64, ok bool) {
-	fields := strings.Split(path.Base(name), ".")
-	if len(fields) < 2 {
-		return 0, false
-	}
-	id, err := strconv.ParseInt(fields[len(fields)-2], 10, 64)
-	return id, err == nil && id > 0
 }
 
 // lives says whether a process lives that had a file once. The lock of the catalog keeps those out who are just being

@@ -143,7 +143,8 @@ func lastNamed(root fsys) (last int64, err error) {
 	return last, nil
 }
 
-// maker returns the id of the process that made a file, by its name; 0 when that does not say so.
+// maker returns the id of the process that made a file, by its name, packs/<id>.<n>, tmp/<id>.<n> or xorbs/ab/cdef….<id>.<n>; 0 when
+// that does not say so.
 func maker(name string) int64 {
 	parts := strings.Split(name[strings.LastIndexByte(name, '/')+1:], ".")
 	if len(parts) < 2 {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -167,7 +165,7 @@ func (c *collector) readRecords(ctx context.Context, x storedXorb, want func(i i
 		return bad(err)
 	}
 	defer file.release()
-	var record, scratch []byte
+	var s chunkScratch
 	for i := range info.Chunks {
 		if !want(i) {
 			continue
@@ -175,32 +173,11 @@ func (c *collector) readRecords(ctx context.Context, x storedXorb, want func(i i
 		if err := live(ctx); err != nil {
 			return err
 		}
-		start, end := info.Record(i)
-		if n := int(end - start); cap(record) < n {
-			record = make([]byte, n)
-		}
-		record = record[:end-start]
-		_, err := file.ReadAt(record, x.at.off+int64(start))
-		if errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF
-		}
+		raw, err := s.read(file, x.at, info, i)
 		if err != nil {
 			return bad(err)
 		}
-		raw, n, err := xet.DecodeRecord(scratch, record)
-		if err == nil && n != len(record) {
-			err = xet.ErrFormat
-		}
-		if err == nil && xet.ChunkHash(raw) != info.Chunks[i].Hash {
-			err = xet.ErrHash
-		}
-		if err != nil {
-			return bad(fmt.Errorf("chunk %d: %w", i, err))
-		}
-		if len(raw) > len(record) {
-			scratch = raw
-		}
-		if err := f(info.Chunk(i), record, raw); err != nil {
+		if err := f(info.Chunk(i), s.record, raw); err != nil {
 			return err
 		}
 	}

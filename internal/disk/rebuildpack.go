@@ -196,7 +196,7 @@ func (s *packScan) outermost(off int64, x packed, starts []int64) (packed, error
 
 // proved returns an error unless all chunks of a xorb are what its footer says, or somebody knows that one begins there.
 func (s *packScan) proved(x packed, starts []int64) (packed, error) {
-	err := wholeXorb(io.NewSectionReader(s.r, x.off, x.info.BodySize()), x.info)
+	err := hasChunks(io.NewSectionReader(s.r, x.off, x.info.BodySize()), x.info)
 	if broken(err) && slices.Contains(starts, x.off) {
 		x.err, err = err, nil
 	}
@@ -245,15 +245,6 @@ func (s *packScan) behind(off, ident int64) (packed, error) {
 		return packed{}, fmt.Errorf("%w: a body of %d bytes", xet.ErrFormat, body)
 	}
 	return s.footer(ident-body, body, int(n))
-}
-
-// wholeXorb compares the chunks of a xorb with its footer.
-func wholeXorb(body io.Reader, info *xet.XorbInfo) error {
-	scanned, err := xet.ScanXorb(body, nil)
-	if err == nil && !slices.Equal(scanned.Chunks, info.Chunks) {
-		err = fmt.Errorf("%w: its chunks are not what its footer says", xet.ErrHash)
-	}
-	return err
 }
 
 // read returns n bytes at off, which are valid until the next call. What goes past the end is an io.ErrUnexpectedEOF.

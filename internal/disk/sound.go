@@ -3,6 +3,7 @@ package disk
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"sync"
 	"time"
@@ -107,8 +108,35 @@ func (s *session) sounds(ctx context.Context, ref *xorbRef, n int) bool {
 	return true
 }
 
-// chunkScratch is what reading a chunk takes.
+// chunkScratch is what reading a chunk takes, and has the record that was read last.
 type chunkScratch struct{ record, raw []byte }
+
+// read reads a chunk of a xorb that lies in f, and verifies it. What it returns is valid until the next call.
+func (s *chunkScratch) read(f io.ReaderAt, at place, info *xet.XorbInfo, n int) ([]byte, error) {
+	start, end := info.Record(n)
+	s.record = grown(s.record, int(end-start))
+	_, err := f.ReadAt(s.record, at.off+int64(start))
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return nil, err
+	}
+	raw, size, err := xet.DecodeRecord(s.raw, s.record)
+	if err == nil && size != len(s.record) {
+		err = xet.ErrFormat
+	}
+	if err == nil && xet.ChunkHash(raw) != info.Chunks[n].Hash {
+		err = xet.ErrHash
+	}
+	if err != nil {
+		return nil, fmt.Errorf("chunk %d: %w", n, err)
+	}
+	if len(raw) > len(s.record) {
+		s.raw = raw
+	}
+	return raw, nil
+}
 
 var chunkScratches = sync.Pool{New: func() any { return new(chunkScratch) }}
 
@@ -121,22 +149,7 @@ func (d *Driver) readChunk(ref *xorbRef, n int) error {
 	defer f.release()
 	s := chunkScratches.Get().(*chunkScratch) //nolint:errcheck,forcetypeassert // the pool holds nothing else
 	defer chunkScratches.Put(s)
-	start, end := ref.info.Record(n)
-	s.record = grown(s.record, int(end-start))
-	_, err = f.ReadAt(s.record, ref.place.off+int64(start))
-	if errors.Is(err, io.EOF) {
-		err = io.ErrUnexpectedEOF
-	}
-	if err == nil {
-		var raw []byte
-		if raw, _, err = xet.DecodeRecord(s.raw, s.record); err == nil && xet.ChunkHash(raw) != ref.info.Chunks[n].Hash {
-			err = xet.ErrHash
-		}
-		if len(raw) > len(s.record) {
-			s.raw = raw
-		}
-	}
-	if err != nil {
+	if _, err := s.read(f, ref.place, ref.info, n); err != nil {
 		return damaged(ref.info.Hash, ref.place, err)
 	}
 	return nil
