@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 
+	"hugbucket/internal/daemon"
 	"hugbucket/internal/object"
 )
 
@@ -231,21 +233,66 @@ func TestOrphansOfARestoreStayUntilSomebodyAsks(t *testing.T) {
 	}
 }
 
-// TestRebuildTellsWhatIsLost removes the content of one object.
-func TestRebuildTellsWhatIsLost(t *testing.T) {
-	s := newTestStore(t)
+// cancelWhen ends a context when a text is written.
+type cancelWhen struct {
+	out    bytes.Buffer
+	text   string
+	cancel context.CancelFunc
+}
+
+// Write implements io.Writer.
+func (c *cancelWhen) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte(c.text)) {
+		c.cancel()
+	}
+	return c.out.Write(p)
+}
+
+// newLossy makes a store that has lost the content of one object.
+func newLossy(t *testing.T) (s testStore, want map[string][]byte) {
+	t.Helper()
+	s = newTestStore(t)
 	s.put(t, 2_000_000, "gone")
 	xorbs := s.files(t, "xorbs")
-	want := s.put(t, 1000, "stays")
+	want = s.put(t, 1000, "stays")
 	for _, path := range xorbs {
 		if err := os.Remove(path); err != nil {
 			t.Fatal(err)
 		}
 	}
+	return s, want
+}
+
+func TestRebuildTellsWhatIsLost(t *testing.T) {
+	s, want := newLossy(t)
 	code, out, fail := s.ctl(t, "rebuild")
 	if code != 2 || !strings.Contains(out, "lost: \"backup/gone\"\n") || !strings.HasSuffix(fail, "file-bucketctl: the content of 1 object is not there\n") {
 		t.Errorf("%d %q %q", code, out, fail)
 	}
 	s.whole(t, want)
 	expect(t, 64, "", "file-bucketctl: rebuild: \"X\" is no bucket name: a bucket name has 3 to 63 characters\n", "rebuild", "--adopt", "X")
+}
+
+// TestStoppedWhileItFillsTheIndex sees that a signal which comes when the new catalog is in place does not hide how that went.
+func TestStoppedWhileItFillsTheIndex(t *testing.T) {
+	s, want := newLossy(t)
+	for _, c := range []struct {
+		code int
+		text string
+	}{{2, "\nLOST: 1 object\nthe old catalog is "}, {0, "\nthe old catalog is "}} { // the second time there is nothing left to lose
+		ctx, cancel := context.WithCancel(t.Context())
+		var out bytes.Buffer
+		fail := &cancelWhen{text: "filling index.db", cancel: cancel}
+		err := run(ctx, []string{"rebuild", "--config", s.config}, env{&out, fail})
+		code := daemon.Report(fail, name, err)
+		if code != c.code || !strings.Contains(out.String(), c.text) ||
+			!strings.Contains(fail.out.String(), "warning: index.db is not filled yet: context canceled; the daemons do the rest") {
+			t.Errorf("%d %q %q", code, &out, &fail.out)
+		}
+	}
+	s.whole(t, want)
+	code, out, fail := s.ctl(t, "rebuild", "--json")
+	if list := lines(t, out); code != 0 || list[len(list)-1]["indexed"] != true {
+		t.Errorf("%d %q %q", code, out, fail)
+	}
 }

@@ -26,7 +26,8 @@ Lines on stdout, as they are found:
   damaged: WHAT                 for what could not be read
 
 Content is told by what it says of itself, and not read through: run check
-afterwards.`
+afterwards. At the end index.db is filled, by which content is known that comes
+again; from then on it may be stopped, and the daemons do the rest.`
 
 const rebuildCodes = `Exit codes:
   0   success; there may be orphans
@@ -135,7 +136,8 @@ type rebuildResult struct {
 	Xorbs   int64  `json:"xorbs"`
 	Orphans int64  `json:"orphans"`
 	Lost    int64  `json:"lost"`
-	Aside   string `json:"aside"` // where the old catalog is; empty when there was none
+	Aside   string `json:"aside"`   // where the old catalog is; empty when there was none
+	Indexed bool   `json:"indexed"` // index.db is filled; else the daemons do the rest
 }
 
 func (k *keeper) rebuild(ctx context.Context, r rebuild) (err error) {
@@ -177,9 +179,12 @@ func (k *keeper) rebuild(ctx context.Context, r rebuild) (err error) {
 	if err != nil {
 		return err
 	}
-	result := rebuildResult{"summary", done.Buckets, done.Keys, done.Files, done.Xorbs, done.Orphans, done.Lost, done.Aside}
+	result := rebuildResult{"summary", done.Buckets, done.Keys, done.Files, done.Xorbs, done.Orphans, done.Lost, done.Aside, done.Index == nil}
 	if done.Aside != "" && !filepath.IsAbs(done.Aside) {
 		result.Aside = filepath.Join(k.dir, done.Aside)
+	}
+	if done.Index != nil {
+		k.warn(fmt.Sprintf("index.db is not filled yet: %v; the daemons do the rest, and until then may store again what is stored", done.Index))
 	}
 	if *k.json {
 		err = k.encode(result)

@@ -61,7 +61,8 @@ func keep(ctx context.Context, e env, o storeFlags, f func(context.Context, *kee
 	}()
 	err = f(ctx, k)
 	k.meter.end()
-	if err != nil && ctx.Err() != nil {
+	// A CodeError tells how work has ended that a signal came too late for.
+	if _, ended := errors.AsType[*daemon.CodeError](err); err != nil && !ended && ctx.Err() != nil {
 		return errStopped
 	}
 	return err

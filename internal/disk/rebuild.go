@@ -50,6 +50,9 @@ type Rebuilt struct {
 	Lost                        int64 // what LostKey was told
 	// Aside is where the old catalog is now, relative to the store; empty when there was none.
 	Aside string
+	// Index is why index.db does not lead to all content; nil when it does. The processes that open the store do the rest, and
+	// until then may store again what is stored.
+	Index error
 }
 
 // keepOrphan is the keep_until of what no key names after a rebuild: what came after the backup, or what a damaged page had
@@ -62,7 +65,7 @@ const keepOrphan int64 = 1<<62 - 1
 //
 // Nobody may have the store open. The old catalog is never deleted: it is kept beside the new one. It is in place until the
 // new one has taken it in one step, whatever happens; then Rebuild can be called again. index.db is put aside, too, and
-// filled again by the processes that open the store.
+// a new one filled after that step: what fails from there on, or the end of ctx, is no error, but said by Rebuilt.Index.
 func Rebuild(ctx context.Context, dir string, opts RebuildOptions) (Rebuilt, error) {
 	done, err := rebuild(ctx, dir, opts)
 	if err != nil {
@@ -71,7 +74,7 @@ func Rebuild(ctx context.Context, dir string, opts RebuildOptions) (Rebuilt, err
 	return done, nil
 }
 
-func rebuild(ctx context.Context, dir string, opts RebuildOptions) (_ Rebuilt, err error) {
+func rebuild(ctx context.Context, dir string, opts RebuildOptions) (Rebuilt, error) {
 	if opts.fs == nil {
 		opts.fs = osFS(dir)
 	}
@@ -83,22 +86,31 @@ func rebuild(ctx context.Context, dir string, opts RebuildOptions) (_ Rebuilt, e
 			return Rebuilt{}, err
 		}
 	}
-	if err := rebuildable(dir); err != nil {
+	s := successor{dir: dir, fs: opts.fs}
+	done, err := s.replace(ctx, opts)
+	if err == nil {
+		done.Index = s.fillIndex(ctx, opts)
+	}
+	return done, err
+}
+
+// replace makes the new catalog and puts it in the place of the old one, while nobody has the store open.
+func (s successor) replace(ctx context.Context, opts RebuildOptions) (_ Rebuilt, err error) {
+	if err := rebuildable(s.dir); err != nil {
 		return Rebuilt{}, err
 	}
-	release, err := keepOut(dir, opts.fs)
+	release, err := keepOut(s.dir, s.fs)
 	if err != nil {
 		return Rebuilt{}, err
 	}
 	defer func() { err = errors.Join(err, release()) }()
-	if err := makeDirs(dir, opts.fs); err != nil {
+	if err := makeDirs(s.dir, s.fs); err != nil {
 		return Rebuilt{}, err
 	}
 	// What a rebuild that was cut short, or somebody who restored by hand, has left beside a fresh catalog is not its log.
-	if _, err := (&Driver{dir: dir, fs: opts.fs}).dropForeignLog(); err != nil {
+	if _, err := (&Driver{dir: s.dir, fs: s.fs}).dropForeignLog(); err != nil {
 		return Rebuilt{}, err
 	}
-	s := successor{dir: dir, fs: opts.fs}
 	if err := s.clear(); err != nil {
 		return Rebuilt{}, err
 	}

@@ -166,7 +166,10 @@ func (x *index) retry() {
 }
 
 // reindex does what is to do, unless another process is at it.
-func (x *index) reindex(ctx context.Context) (err error) {
+func (x *index) reindex(ctx context.Context) error { return x.fill(ctx, func(int) {}) }
+
+// fill is reindex that tells how many chunks have just been written.
+func (x *index) fill(ctx context.Context, wrote func(chunks int)) (err error) {
 	if todo, err := x.next(ctx); todo == nil || err != nil {
 		return err
 	}
@@ -183,9 +186,11 @@ func (x *index) reindex(ctx context.Context) (err error) {
 		if todo == nil || err != nil {
 			return err
 		}
-		if err := x.work(ctx, todo); err != nil {
+		n, err := x.work(ctx, todo)
+		if err != nil {
 			return err
 		}
+		wrote(n)
 	}
 	return nil
 }
@@ -208,13 +213,13 @@ func (x *index) next(ctx context.Context) (*task, error) {
 	return &t, sqlError(err)
 }
 
-// work indexes the next xorbs of a task.
-func (x *index) work(ctx context.Context, t *task) error {
+// work indexes the next xorbs of a task, and returns how many chunks they have.
+func (x *index) work(ctx context.Context, t *task) (chunks int, err error) {
 	rows, done, err := x.page(ctx, t)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	return x.writeAll(ctx, rows, func(ctx context.Context, tx *sql.Tx) error {
+	return len(rows), x.writeAll(ctx, rows, func(ctx context.Context, tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `UPDATE todo SET done = ? WHERE id = ?`, done, t.id)
 		if err == nil && done >= t.until {
 			_, err = tx.ExecContext(ctx, `DELETE FROM todo WHERE id = ?`, t.id)
