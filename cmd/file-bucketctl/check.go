@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -19,7 +20,7 @@ func checkCommand() command {
 		summary: "read and verify everything that is stored",
 		details: `
 Changes nothing, and may run beside the daemons, but not beside gc. Each problem
-is a line on stdout as soon as it is found:
+is a line on stdout when it is found, but all orphans of one pack are one:
 
   damaged: "BUCKET/KEY": WHY    for each object that cannot be read whole
   damaged: WHY                  for what hurts no object, the index for example
@@ -42,7 +43,7 @@ crash left, and what gc has freed in a pack that is still written to. rebuild
 				"print nothing but what is damaged")
 			quick := flags.Bool("quick", false, "compare indexes and places only")
 			var rate config.Size
-			flags.Var(&rate, "rate", "read at most `SIZE` in a second, like 50MiB (default no limit)")
+			flags.Var(&rate, "rate", "read at most `SIZE` in a second, like 50MiB; 0 is no limit, and the default")
 			return func(ctx context.Context, e env, args []string) error {
 				if err := noArgs(args); err != nil {
 					return err
@@ -87,7 +88,7 @@ func (k *keeper) check(ctx context.Context, o disk.CheckOptions) error {
 	return k.open(ctx, true, func(d *disk.Driver) error {
 		start := time.Now()
 		r := checkResult{Type: "summary", Quick: o.Quick}
-		var failed error // of telling
+		tell := &teller{k: k}
 		c, err := d.Check(ctx, o, func(p disk.Problem) {
 			if p.Orphan {
 				r.Orphans++
@@ -95,16 +96,12 @@ func (k *keeper) check(ctx context.Context, o disk.CheckOptions) error {
 			} else {
 				r.Damaged++
 			}
-			if failed == nil {
-				failed = k.tell(p)
-			}
+			tell.problem(p)
 		})
+		tell.flush()
 		k.meter.end()
-		if err != nil {
+		if err := cmp.Or(err, tell.failed); err != nil {
 			return err
-		}
-		if failed != nil {
-			return failed
 		}
 		r.Keys, r.Files, r.Xorbs, r.Bytes, r.Seconds = c.Keys, c.Files, c.Xorbs, c.Bytes, time.Since(start).Seconds()
 		switch {
@@ -120,19 +117,52 @@ func (k *keeper) check(ctx context.Context, o disk.CheckOptions) error {
 	})
 }
 
-// tell tells of a problem at once.
-func (k *keeper) tell(p disk.Problem) error {
-	if *k.json {
+// teller tells of problems at once, but for orphans of one file, which come one after the other: of a pack that daemons write
+// to there may be thousands.
+type teller struct {
+	k      *keeper
+	pieces disk.Problem // those that were not told yet, with their size
+	n      int64        // how many they are
+	failed error        // the first one
+}
+
+func (t *teller) problem(p disk.Problem) {
+	switch {
+	case t.failed != nil:
+	case *t.k.json:
 		line := problemLine{Type: "damaged", What: p.What, Keys: p.Keys}
 		if p.Orphan {
-			line.Type, line.Size = "orphan", p.Size
+			line.Type, line.File, line.Size = "orphan", p.File, p.Size
 		}
-		return k.encode(line)
+		t.failed = t.k.encode(line)
+	case p.Orphan && *t.k.quiet:
+	case p.Orphan && t.n > 0 && p.File == t.pieces.File:
+		t.n++
+		t.pieces.Size += p.Size
+	case p.Orphan && p.File != "":
+		t.flush()
+		t.pieces, t.n = p, 1
+	default:
+		t.flush()
+		t.print(p)
 	}
-	if p.Orphan && *k.quiet {
-		return nil
+}
+
+// flush tells of the orphans that were not told yet.
+func (t *teller) flush() {
+	if t.n > 1 {
+		t.pieces.What = fmt.Sprintf("no row names %s of %s", things(t.n, "piece"), t.pieces.File)
 	}
-	return k.print(problemText(p))
+	if t.n > 0 {
+		t.print(t.pieces)
+	}
+	t.n = 0
+}
+
+func (t *teller) print(p disk.Problem) {
+	if t.failed == nil {
+		t.failed = t.k.print(problemText(p))
+	}
 }
 
 // problemText has one line for each object, so that they can be cut out, and all lines are whole whatever the keys hold.

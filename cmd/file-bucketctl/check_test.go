@@ -2,9 +2,11 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -113,6 +115,49 @@ func TestCheckNamesDamageAndOrphans(t *testing.T) {
 	}
 	if len(keys) != 1 || orphans != 1 {
 		t.Errorf("got %v, %d orphans", keys, orphans)
+	}
+}
+
+// TestOrphansOfAPackAreOneLine sees that people get their sum, and scripts each.
+func TestOrphansOfAPackAreOneLine(t *testing.T) {
+	s := newTestStore(t)
+	s.put(t, 1000, "one", "two", "three")
+	packs := s.files(t, "packs")
+	if len(packs) != 1 {
+		t.Fatal(packs)
+	}
+	data, err := os.ReadFile(packs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"98.1", "99.1"} { // of processes that are gone
+		if err := os.WriteFile(filepath.Join(s.dir, "packs", name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	code, out, fail := s.ctl(t, "check")
+	want := []string{
+		fmt.Sprintf("orphan: no row names 3 pieces of packs/98.1 (%s)", bytesText(int64(len(data)))),
+		fmt.Sprintf("orphan: no row names 3 pieces of packs/99.1 (%s)", bytesText(int64(len(data)))),
+	}
+	if got := strings.Split(out, "\n"); code != 0 || len(got) < 4 || !slices.Equal(slices.Sorted(slices.Values(got[:2])), want) ||
+		strings.Count(out, "orphan: ") != 2 || !strings.Contains(out, "\n6 orphans that the catalog does not name, ") {
+		t.Errorf("%d %q %q", code, out, fail)
+	}
+	code, out, fail = s.ctl(t, "check", "--json")
+	sizes := make(map[any]float64)
+	list := lines(t, out)
+	for _, line := range list[:len(list)-1] {
+		size, _ := line["size"].(float64)
+		sizes[line["file"]] += size
+	}
+	n := float64(len(data))
+	if code != 0 || len(list) != 7 || sizes["packs/98.1"] != n || sizes["packs/99.1"] != n {
+		t.Errorf("%d %q %q", code, out, fail)
+	}
+	rot(t, packs[0])
+	if code, out, _ = s.ctl(t, "check"); code != 1 || strings.Count(out, "orphan: ") != 2 || strings.Count(out, "\ndamaged: \"backup/") != 1 {
+		t.Errorf("damaged: %d %q", code, out)
 	}
 }
 

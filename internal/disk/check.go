@@ -36,6 +36,7 @@ type Problem struct {
 	// Orphan says that it takes room and hurts nobody: a file, or bytes of a pack, that no row names.
 	Orphan bool
 	Size   int64    // of an orphan, in bytes
+	File   string   // of which the orphan is a piece, relative to the store; empty when it is something else
 	Xorb   xet.Hash // what the orphan is when it is a whole xorb, else zero; always zero in a quick check
 }
 

@@ -242,7 +242,7 @@ func (c *checker) orphan(ctx context.Context, s *survey, g gap) error {
 		if !s.named {
 			what = fmt.Sprintf("orphan: no row names %s; there is xorb %s of %d bytes at %d", s.name, h, n, g.from)
 		}
-		c.problem(Problem{What: what, Orphan: true, Size: n, Xorb: h})
+		c.problem(Problem{What: what, Orphan: true, Size: n, File: s.name, Xorb: h})
 		g.from += n
 	}
 	if g.from == g.to {
@@ -252,7 +252,7 @@ func (c *checker) orphan(ctx context.Context, s *survey, g gap) error {
 	if !s.named {
 		what = fmt.Sprintf("orphan: no row names %s; there are %d bytes at %d", s.name, g.to-g.from, g.from)
 	}
-	c.problem(Problem{What: what, Orphan: true, Size: g.to - g.from})
+	c.problem(Problem{What: what, Orphan: true, Size: g.to - g.from, File: s.name})
 	return nil
 }
 
