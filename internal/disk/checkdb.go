@@ -24,7 +24,7 @@ func (d *Driver) indexFile() database { return d.database("index.db", "NORMAL") 
 // databases reads each page of both databases. What damage does to keys is found out later.
 func (c *checker) databases(ctx context.Context) error {
 	c.begin(Step{Name: "reading catalog.db"})
-	err := c.database(ctx, c.db, "catalog.db", "restore it from a backup")
+	err := c.database(ctx, c.db, "catalog.db", mendCatalog)
 	if err != nil || c.hints == nil {
 		return err
 	}

@@ -95,7 +95,7 @@ var _ object.Driver = (*Driver)(nil)
 func Open(ctx context.Context, dir string, opts Options) (*Driver, error) {
 	d, err := open(ctx, dir, opts)
 	if errors.Is(err, object.ErrCorrupt) { // of catalog.db: index.db is made anew
-		return nil, fmt.Errorf("open store %s: %w: restore catalog.db from a backup", dir, err)
+		return nil, fmt.Errorf("open store %s: %w: %s", dir, err, mendCatalog)
 	}
 	if errors.Is(err, object.ErrNoSpace) {
 		return nil, fmt.Errorf("open store %s: make room on its file system: %w", dir, err)

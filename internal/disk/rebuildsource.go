@@ -35,8 +35,8 @@ func openSource(ctx context.Context, path string, report func(Problem)) (*source
 	name := filepath.Base(path)
 	version, err := peekFormat(path)
 	switch {
-	case errors.Is(err, errNoDatabase):
-		report(Problem{What: fmt.Sprintf("%s: nothing of it can be read: %v", name, err)})
+	case errors.Is(err, errNoDatabase): // of its text, what to do about it is being done
+		report(Problem{What: fmt.Sprintf("%s: nothing of it can be read: %v", name, errNoDatabase)})
 		return nil, nil //nolint:nilnil // a catalog that cannot be read is reported, and is no error
 	case err != nil:
 		return nil, err

@@ -51,6 +51,10 @@ func refuse(dir string, kind int64) error {
 	return refuseWrite(dir)
 }
 
+// mendCatalog says what to do about a catalog.db that is damaged.
+const mendCatalog = "restore catalog.db from a backup with file-bucketctl rebuild --catalog FILE, " +
+	"or without one save what can be read with file-bucketctl rebuild"
+
 // refuseLost refuses a store that has lost its catalog: there is content, or index.db, which is made after the catalog. The
 // catalog is looked at once more after that, so that a store that somebody makes meanwhile is not taken for one.
 func refuseLost(dir string) error {
@@ -65,7 +69,7 @@ func refuseLost(dir string) error {
 		return err
 	}
 	return errors.New("catalog.db is missing or empty, but there is content or index.db, which a new one would give up: " +
-		"restore catalog.db from a backup, or set storage.path to another directory")
+		"restore catalog.db from a backup with file-bucketctl restore FILE, or set storage.path to another directory")
 }
 
 // refuseWrite refuses a directory that cannot be written to.
@@ -147,9 +151,8 @@ func peekFormat(path string) (int, error) {
 	version := int(int32(binary.BigEndian.Uint32(header[60:64]))) // user_version
 	// A page that somebody is writing just now may look damaged. One that is, and bears a version, does not bear that one.
 	if n > 0 && !isOurs(header) || version > format && !sumvfs.Whole(header, 0) {
-		name := filepath.Base(path)
-		return 0, fmt.Errorf("%s is damaged (%w): restore %s from a backup, or set storage.path to another directory",
-			name, errNoDatabase, name)
+		return 0, fmt.Errorf("%s is damaged (%w): %s; or set storage.path to another directory",
+			filepath.Base(path), errNoDatabase, mendCatalog) // of index.db nobody is told
 	}
 	if version == 0 && wal != nil && wal.Size() > 0 {
 		return -1, nil

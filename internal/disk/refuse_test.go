@@ -150,10 +150,10 @@ func TestBrokenStoreIsRefused(t *testing.T) {
 		breaks func(dir string) error
 		words  []string
 	}{
-		"not a database":      {write("catalog.db", randomBytes(8192, 1)), []string{"catalog.db is damaged (not a database of this program)", "backup"}},
+		"not a database":      {write("catalog.db", randomBytes(8192, 1)), []string{"catalog.db is damaged (not a database of this program)", "file-bucketctl rebuild --catalog FILE"}},
 		"short":               {write("catalog.db", []byte("SQL")), []string{"catalog.db is damaged (not a database of this program)", "backup"}},
-		"empty":               {write("catalog.db", nil), []string{"catalog.db is missing or empty", "restore catalog.db from a backup"}},
-		"missing":             {inPlace("catalog.db", none), []string{"catalog.db is missing or empty", "restore catalog.db from a backup"}},
+		"empty":               {write("catalog.db", nil), []string{"catalog.db is missing or empty", "from a backup with file-bucketctl restore FILE"}},
+		"missing":             {inPlace("catalog.db", none), []string{"catalog.db is missing or empty", "from a backup with file-bucketctl restore FILE"}},
 		"a directory":         {inPlace("catalog.db", mkdir), []string{"catalog.db is a directory", "move it away"}},
 		"index a directory":   {inPlace("index.db", mkdir), []string{"index.db is a directory", "move it away"}},
 		"the store is a file": {inPlace(".", func(dir string) error { return os.WriteFile(dir, nil, 0o600) }), []string{"is not a directory", "storage.path"}},

@@ -81,7 +81,7 @@ func (st rotStore) verify(t *testing.T, what string) (hurt, problems int) {
 	t.Helper()
 	d, err := Open(t.Context(), st.dir, Options{})
 	if err != nil {
-		if !strings.Contains(err.Error(), "restore catalog.db from a backup") {
+		if !strings.Contains(err.Error(), "restore catalog.db from a backup with file-bucketctl re") { // build or store
 			t.Errorf("%s: open: %v", what, err)
 		}
 		return len(st.want), 1

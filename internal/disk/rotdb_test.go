@@ -127,6 +127,9 @@ func TestRotOfBothCopiesOfNames(t *testing.T) {
 			unnamed++
 		}
 	}
+	if !strings.Contains(all, mendCatalog) || !strings.Contains(mendCatalog, "file-bucketctl rebuild") {
+		t.Errorf("nothing says what to do: %.2000s", all)
+	}
 	if !strings.Contains(all, "more keys may be damaged") || unnamed == len(bad) {
 		t.Errorf("%d of %d keys that cannot be read are not named: %.2000s", unnamed, len(bad), all)
 	}
