@@ -3,6 +3,7 @@ package main
 import (
 	"flag"
 	"os"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -53,6 +54,23 @@ func TestManPageHasEverything(t *testing.T) {
 	for _, code := range regexp.MustCompile(`(?m)^  (\d+) `).FindAllStringSubmatch(helpOfAll(t), -1) {
 		if !strings.Contains(page, "\n.It "+code[1]+"\n") {
 			t.Errorf("exit code %s is not in the man page", code[1])
+		}
+	}
+}
+
+// TestManPageNamesWhatStatsCounts compares the fields of the JSON of stats with the man page.
+func TestManPageNamesWhatStatsCounts(t *testing.T) {
+	text, err := os.ReadFile("../../man/file-bucketctl.8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(text), "\n.Ss stats\n")
+	section, _, _ = strings.Cut(section, "\n.Ss ")
+	for _, result := range []any{statsResult{}, statsBucket{}} {
+		for f := range reflect.TypeOf(result).Fields() {
+			if field := f.Tag.Get("json"); !regexp.MustCompile(`(?m)^\.Ic ` + field + `\b`).MatchString(section) {
+				t.Errorf("%s is not in the man page", field)
+			}
 		}
 	}
 }

@@ -25,7 +25,9 @@ Changes nothing, and may run beside the daemons.
   DEDUP        SIZE / UNIQUE
   COMPRESSION  UNIQUE / STORED
 
-A chunk that several buckets hold counts in each of them, and once in the total.`,
+A chunk that several buckets hold counts in each of them, and once in the total.
+The row (all) also has under UNIQUE, STORED and COMPRESSION what no object needs
+any more, until gc removes it; its DEDUP does not.`,
 		setup: func(flags *flag.FlagSet) func(context.Context, env, []string) error {
 			o := newStoreFlags(flags, "print JSON, for scripts, and no progress", "print no progress")
 			return func(ctx context.Context, e env, args []string) error {
