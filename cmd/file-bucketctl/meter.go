@@ -9,6 +9,7 @@ import (
 
 	"github.com/cheggaaa/pb/v3"
 	"github.com/mattn/go-isatty"
+	"golang.org/x/sys/unix"
 
 	"hugbucket/internal/disk"
 )
@@ -18,6 +19,8 @@ const (
 	redrawEvery = 100 * time.Millisecond
 	// lineEvery is how often a line is written at most where there is no terminal, beside those that begin and end a step.
 	lineEvery = 10 * time.Second
+	// usualColumns is how wide a terminal is taken to be that does not say.
+	usualColumns = 80
 	// wipe clears the line of a terminal that the cursor is on.
 	wipe = "\r\x1b[K"
 )
@@ -127,7 +130,18 @@ func (m *meter) draw() {
 	if m.bar.Total() <= 0 && m.step.Total > 0 {
 		m.bar.SetTemplateString(barTemplate)
 	}
+	m.bar.SetWidth(m.columns()) // it may change
 	m.bar.SetTotal(m.step.Total).SetCurrent(m.step.Done).Write()
+}
+
+// columns returns how wide the terminal is. A serial line or a container's does not know: it says 0.
+func (m *meter) columns() int {
+	if f, ok := m.out.(*os.File); ok {
+		if size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil && size.Col > 0 {
+			return int(size.Col)
+		}
+	}
+	return usualColumns
 }
 
 // say shows what can be shown: work goes on when nobody can be told of it.

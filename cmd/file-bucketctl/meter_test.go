@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -113,18 +114,18 @@ func showSteps() {
 }
 
 func TestBarFitsTheTerminal(t *testing.T) {
-	for _, columns := range []uint16{200, 80, 40, 12} {
+	for _, columns := range []uint16{200, 80, 40, 12, 1, 0} {
 		text := onTerminal(t, columns)
 		drawn := regexp.MustCompile(`[\r\n]+`).Split(text, -1)
 		if len(drawn) < 40 {
 			t.Fatalf("%d columns: got %q", columns, text)
 		}
 		for _, line := range drawn {
-			if utf8.RuneCountInString(line) > int(columns) {
+			if utf8.RuneCountInString(line) > int(cmp.Or(columns, usualColumns)) {
 				t.Errorf("%d columns: drew %q", columns, line)
 			}
 		}
-		if columns >= 80 && !regexp.MustCompile(`reading content: 19\.00 GiB / 20\.00 GiB \[.*\] 95\.00% .*/s`).MatchString(text) {
+		if (columns >= 80 || columns == 0) && !regexp.MustCompile(`reading content: 19\.00 GiB / 20\.00 GiB \[.*\] 95\.00% .*/s`).MatchString(text) {
 			t.Errorf("%d columns: got %q", columns, text)
 		}
 	}
