@@ -51,6 +51,7 @@ func keep(ctx context.Context, e env, o storeFlags, f func(context.Context, *kee
 	ctx, restore := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer restore()
 	context.AfterFunc(ctx, restore)
+	daemon.LimitMemory()
 	k := &keeper{env: e, storeFlags: o, dir: cfg.Storage.Path, cfg: cfg}
 	k.meter = newMeter(e.stderr, *o.quiet || *o.json)
 	if k.owner, err = becomeOwner(k.dir); err != nil {

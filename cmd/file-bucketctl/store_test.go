@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"testing"
@@ -192,6 +194,21 @@ func TestKeepersSayWhatIsWrongWithAStore(t *testing.T) {
 		}
 		if code, out, fail = s.ctl(t, "rebuild"); code != 0 || !strings.HasPrefix(out, "damaged: catalog.db: nothing of it can be read: not a database of this program\n") {
 			t.Errorf("what it says: %d %q %q", code, out, fail)
+		}
+	}
+}
+
+// TestKeepersLimitTheirMemory sees that a long command makes do with as much memory as a daemon, unless somebody gives it more.
+func TestKeepersLimitTheirMemory(t *testing.T) {
+	s := newTestStore(t)
+	before := debug.SetMemoryLimit(-1)
+	defer debug.SetMemoryLimit(before)
+	for given, want := range map[string]int64{"": daemon.MemoryLimit, "1GiB": math.MaxInt64} {
+		t.Setenv("GOMEMLIMIT", given)
+		debug.SetMemoryLimit(math.MaxInt64)
+		err := keep(t.Context(), env{io.Discard, io.Discard}, testFlags(s), func(context.Context, *keeper) error { return nil })
+		if got := debug.SetMemoryLimit(-1); err != nil || got != want {
+			t.Errorf("GOMEMLIMIT=%s: %d, want %d; %v", given, got, want, err)
 		}
 	}
 }

@@ -70,13 +70,13 @@ func Run(ctx context.Context, p Program, args []string, stdout, stderr io.Writer
 	})
 }
 
-// memoryLimit is from where on the garbage collector works harder. Without it, the heap may grow to twice what is in use.
-const memoryLimit = 160 << 20
+// MemoryLimit is from how many bytes on the garbage collector works harder. Without it, the heap may grow to twice what is in use.
+const MemoryLimit = 160 << 20
 
-// limitMemory sets memoryLimit, unless GOMEMLIMIT says something else.
-func limitMemory() {
+// LimitMemory sets MemoryLimit for this process, unless GOMEMLIMIT says something else. It is for all that have a store open.
+func LimitMemory() {
 	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(memoryLimit)
+		debug.SetMemoryLimit(MemoryLimit)
 	}
 }
 
@@ -106,7 +106,7 @@ func (p Program) run(ctx context.Context, args []string, env surroundings) error
 	}
 
 	log := newLogger(env.stderr, p.Name, cfg.Log.Level)
-	limitMemory()
+	LimitMemory()
 	for _, w := range warnings {
 		log.Warn().Msg(w)
 	}
