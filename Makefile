@@ -99,9 +99,10 @@ soak:
 model:
 	DISK_MODEL=$(MODEL) go test -count=1 -timeout=3h -v -run='^TestModel$$' ./internal/disk/model
 
-# Prints what things cost in a store of so many keys and chunks. 10000000 take ten minutes or more, and 5 GB in TMPDIR.
+# Prints what things cost in a store of so many keys and chunks, and what it costs to collect one of as many chunks. 10000000 take
+# half an hour or more, and 6 GB in TMPDIR.
 scale:
-	DISK_SCALE=$(SCALE) go test -count=1 -timeout=4h -v -run='^TestScale$$' ./internal/disk
+	DISK_SCALE=$(SCALE) DISK_COLLECT_CHUNKS=$(SCALE) go test -count=1 -timeout=4h -v -run='^(TestScale|TestCollectShared)$$' ./internal/disk
 
 clean:
 	rm -rf bin dist

@@ -38,7 +38,7 @@ func beChild(role, dir string, args []string) error {
 	case "collect":
 		return collectChild(dir, args[0])
 	case "collectonce":
-		return collectOnceChild(dir)
+		return collectOnceChild(dir, args)
 	case "write":
 		return writeChild(dir, args[0])
 	case "store":

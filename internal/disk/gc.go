@@ -70,7 +70,6 @@ type collector struct {
 	out   Collected
 	now   int64 // Unix seconds, which dates are compared with
 	short error // there was no room to store anew what is worth it
-	terms *termsCache
 }
 
 // Collect frees what nothing names any more, beside processes that write and read. One process at a time does: ErrBusy. It
@@ -93,7 +92,7 @@ func (d *Driver) Collect(ctx context.Context, opts CollectOptions) (Collected, e
 	if opts.Backups == 0 {
 		opts.Backups = gcBackups
 	}
-	c := &collector{d: d, opts: opts, now: time.Now().Unix(), terms: newTermsCache(d)}
+	c := &collector{d: d, opts: opts, now: time.Now().Unix()}
 	if opts.DryRun {
 		err = c.estimate(ctx)
 	} else {

@@ -42,22 +42,21 @@ func leftovers(t *testing.T, d *Driver) (out []string) {
 			out = append(out, fmt.Sprint(n, " ", what))
 		}
 	}
-	xorbs, err := collect(t.Context(), d.reads.db, scanStored, storedColumns)
+	xorbs, err := collect(t.Context(), d.reads.db, scanStored, storedColumns+`ORDER BY id`)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &collector{d: d, terms: newTermsCache(d)}
+	used, err := (&collector{d: d}).used(t.Context(), xorbs, fileStays)
+	if err != nil {
+		t.Fatal(err)
+	}
 	known := make(map[int64]bool)
 	named := make(map[string]int64)
 	for _, x := range xorbs {
 		known[x.id] = true
 		named[x.at.file] += x.at.len
-		used, err := c.used(t.Context(), x, fileStays)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if used != nil {
-			out = append(out, fmt.Sprintf("%d of %d chunks of xorb %d", x.chunks-used.rank(x.chunks), x.chunks, x.id))
+		if set := used[x.id]; set != nil {
+			out = append(out, fmt.Sprintf("%d of %d chunks of xorb %d", x.chunks-set.rank(x.chunks), x.chunks, x.id))
 		}
 	}
 	for _, dir := range contentDirs() {

@@ -111,6 +111,13 @@ func TestCollectPassesDamagedRows(t *testing.T) {
 	if got := collectNow(t, d, CollectOptions{Live: 1}); got.Files != 1 || got.Freed < 3<<20 {
 		t.Errorf("%+v", got)
 	}
+	long := randomBytes(3<<20, 3)
+	file := put(t, s, "long", long).File
+	put(t, s, "front", long[:firstChunk(t, long)]) // by reference, and all that is known to be used
+	write(t, d, `UPDATE files SET terms = CAST(terms || x'00' AS BLOB) WHERE hash = ?`, file[:])
+	if got := collectNow(t, d, CollectOptions{Live: 1}); got != (Collected{}) {
+		t.Errorf("of what a damaged file may use: %+v", got)
+	}
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -26,7 +27,7 @@ const (
 	collectBatch   = 2000 // objects a commit
 	collectWriters = 4    // beside the collection
 	collectMemory  = 256 << 20
-	collectLive    = 0.6 // else nothing is worth storing anew
+	collectLive    = "0.6" // else nothing is worth storing anew
 )
 
 // TestCollectScale deletes every second of many small objects, and collects in another process while this one writes. What it
@@ -52,7 +53,7 @@ func TestCollectScale(t *testing.T) {
 	}
 	alone := collectPuts(t, s, "alone", func() { collectMore(t, s, "warm", n/20+100) })
 
-	c := startChild(t, "collectonce", d.dir)
+	c := startChild(t, "collectonce", d.dir, collectLive, "0s")
 	c.hear() // it has opened the store
 	var got Collected
 	var peak int64
@@ -174,9 +175,17 @@ func collectMore(t *testing.T, s *object.Store, prefix string, n int) {
 	}
 }
 
-// collectOnceChild collects when it is told to, and says what that did.
-func collectOnceChild(dir string) error {
+// collectOnceChild collects when it is told to, and says what that did. Its arguments are CollectOptions: Live and Backups.
+func collectOnceChild(dir string, args []string) error {
 	ctx := context.Background()
+	part, err := strconv.ParseFloat(args[0], 64)
+	if err != nil {
+		return err
+	}
+	backups, err := time.ParseDuration(args[1])
+	if err != nil {
+		return err
+	}
 	debug.SetMemoryLimit(160 << 20) // as the tool does
 	d, err := Open(ctx, dir, Options{})
 	if err != nil {
@@ -191,7 +200,7 @@ func collectOnceChild(dir string) error {
 	}
 	var steps []string
 	last, begun := "", time.Now()
-	got, err := d.Collect(ctx, CollectOptions{Live: collectLive, Progress: func(s Step) {
+	got, err := d.Collect(ctx, CollectOptions{Live: part, Backups: backups, Progress: func(s Step) {
 		if s.Name != last {
 			steps, last = append(steps, fmt.Sprintf("%.1f s %s", time.Since(begun).Seconds(), s.Name)), s.Name
 		}

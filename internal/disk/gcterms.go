@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math/bits"
 
+	"hugbucket/internal/object"
 	"hugbucket/internal/xet"
 )
 
@@ -36,54 +37,106 @@ func (s *chunkSet) covers(r xet.Range) bool {
 	return s.rank(int(r.End))-s.rank(int(r.Start)) == r.Len()
 }
 
-// termsCache keeps the terms of files that were read last, by xorb.
-type termsCache struct {
-	d     *Driver
-	files map[int64]map[xet.Hash][]xet.Range
-	cost  int
-}
-
-const (
-	// termsKept bounds what termsCache keeps, in terms, and fileCost is what a file counts beside its terms.
-	termsKept = 200_000
-	fileCost  = 16
-)
-
-func newTermsCache(d *Driver) *termsCache {
-	return &termsCache{d: d, files: make(map[int64]map[xet.Hash][]xet.Range)}
-}
-
-func (t *termsCache) drop(id int64) { delete(t.files, id) }
-
-// of returns the ranges of a xorb that a file uses; none of a file that is gone.
-func (t *termsCache) of(ctx context.Context, id int64, xorb xet.Hash) ([]xet.Range, error) {
-	if f, ok := t.files[id]; ok {
-		return f[xorb], nil
-	}
-	var hash, row []byte
-	err := t.d.reads.db.QueryRowContext(ctx, `SELECT hash, terms FROM files WHERE id = ?`, id).Scan(&hash, &row)
-	if errors.Is(err, sql.ErrNoRows) {
+// used returns, by row, which chunks of some xorbs are used by files for which stays holds; nothing of a xorb of which that is all
+// or none, or nobody can tell because a row is damaged. The xorbs are in order of their rows.
+//
+// It reads each file once for all of the xorbs: files that share many of them have long rows.
+func (c *collector) used(ctx context.Context, xorbs []storedXorb, stays string) (map[int64]*chunkSet, error) {
+	if len(xorbs) == 0 {
 		return nil, nil
 	}
+	u := &uses{c: c, stays: stays, sets: make(map[int64]*chunkSet), byHash: make(map[xet.Hash]*chunkSet)}
+	for _, x := range xorbs {
+		set := new(chunkSet)
+		u.sets[x.id], u.byHash[x.hash] = set, set
+	}
+	from, last := ref{xorb: xorbs[0].id}, xorbs[len(xorbs)-1].id
+	for {
+		if err := live(ctx); err != nil {
+			return nil, err
+		}
+		page, err := collect(ctx, c.d.reads.db, scanRef, `SELECT xorb, file FROM refs
+			WHERE (xorb, file) > (?, ?) AND xorb <= ? ORDER BY xorb, file LIMIT ?`, from.xorb, from.file, last, gcWindow)
+		if err != nil {
+			return nil, err
+		}
+		if len(page) == 0 {
+			break
+		}
+		from = page[len(page)-1]
+		for _, r := range page {
+			if err := u.add(ctx, r); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for _, x := range xorbs {
+		if set := u.sets[x.id]; set != nil && (*set == chunkSet{} || set.rank(x.chunks) == x.chunks) {
+			delete(u.sets, x.id)
+		}
+	}
+	return u.sets, nil
+}
+
+// ref is a row of refs.
+type ref struct{ xorb, file int64 }
+
+func scanRef(rows *sql.Rows) (r ref, err error) {
+	err = rows.Scan(&r.xorb, &r.file)
+	return r, err
+}
+
+// uses are the chunks of some xorbs that files use.
+type uses struct {
+	c      *collector
+	stays  string
+	sets   map[int64]*chunkSet // by row of the xorb
+	byHash map[xet.Hash]*chunkSet
+	files  idSet // whose terms were added,
+	bad    idSet // or could not be
+}
+
+// add adds what a file uses, when it is new.
+func (u *uses) add(ctx context.Context, r ref) error {
+	if u.sets[r.xorb] == nil {
+		return nil
+	}
+	if u.files.add(r.file) {
+		err := u.addFile(ctx, r.file)
+		if errors.Is(err, object.ErrCorrupt) {
+			u.bad.add(r.file)
+		} else if err != nil {
+			return err
+		}
+	}
+	if u.bad.has(r.file) {
+		delete(u.sets, r.xorb)
+	}
+	return nil
+}
+
+// addFile adds the terms of a file, unless it is gone.
+func (u *uses) addFile(ctx context.Context, id int64) error {
+	var hash, row []byte
+	err := u.c.d.reads.db.QueryRowContext(ctx, `SELECT hash, terms FROM files WHERE id = ?2 AND (`+u.stays+`)`, u.c.now, id).Scan(&hash, &row)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
 	if err != nil {
-		return nil, sqlError(err)
+		return sqlError(err)
 	}
 	h, err := hashOf(hash)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	f, err := decodeTerms(h, row)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if t.cost += len(f.Terms) + fileCost; t.cost > termsKept {
-		t.cost = len(f.Terms) + fileCost
-		clear(t.files)
+	for _, t := range f.Terms {
+		if set := u.byHash[t.Xorb]; set != nil {
+			set.add(t.Range)
+		}
 	}
-	by := make(map[xet.Hash][]xet.Range)
-	for _, term := range f.Terms {
-		by[term.Xorb] = append(by[term.Xorb], term.Range)
-	}
-	t.files[id] = by
-	return by[xorb], nil
+	return nil
 }

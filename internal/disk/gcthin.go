@@ -53,16 +53,17 @@ const fileStays = `true`
 func (c *collector) poorXorbs(ctx context.Context, stays string, f func(page []poorXorb) error) error {
 	return c.windows(ctx, "xorbs", "looking for xorbs of which little lives", func(ctx context.Context, from, to int64) error {
 		page, err := collect(ctx, c.d.reads.db, scanStored, storedColumns+`WHERE id > ?2 AND id <= ?3 AND doomed = 0 AND chunks > 1
-			AND `+c.undated()+` AND id NOT IN (SELECT xorb FROM damaged)`, c.now, from, to)
+			AND `+c.undated()+` AND id NOT IN (SELECT xorb FROM damaged) ORDER BY id`, c.now, from, to)
+		if err != nil {
+			return err
+		}
+		sets, err := c.used(ctx, page, stays)
 		if err != nil {
 			return err
 		}
 		var poor []poorXorb
 		for _, x := range page {
-			used, err := c.used(ctx, x, stays)
-			if err != nil {
-				return err
-			}
+			used := sets[x.id]
 			if used == nil {
 				continue
 			}
@@ -95,42 +96,6 @@ func smallerSize(info *xet.XorbInfo, used *chunkSet) (size int64) {
 		}
 	}
 	return size + left.FooterSize()
-}
-
-// used returns the chunks of a xorb that files use for which stays holds; nil when that is all or none of them, or when nobody
-// can tell because a row is damaged.
-func (c *collector) used(ctx context.Context, x storedXorb, stays string) (*chunkSet, error) {
-	set := new(chunkSet)
-	for from := int64(0); ; {
-		ids, err := collect(ctx, c.d.reads.db, scanID, `SELECT r.file FROM refs r JOIN files ON files.id = r.file
-			WHERE r.xorb = ?2 AND r.file > ?3 AND (`+stays+`) ORDER BY r.file LIMIT ?4`, c.now, x.id, from, gcWindow)
-		if err != nil {
-			return nil, err
-		}
-		if len(ids) == 0 {
-			break
-		}
-		from = ids[len(ids)-1]
-		for _, id := range ids {
-			ranges, err := c.terms.of(ctx, id, x.hash)
-			if errors.Is(err, object.ErrCorrupt) {
-				return nil, nil //nolint:nilnil // see above
-			}
-			if err != nil {
-				return nil, err
-			}
-			for _, r := range ranges {
-				set.add(r)
-			}
-		}
-		if set.rank(x.chunks) == x.chunks {
-			return nil, nil //nolint:nilnil // see above
-		}
-	}
-	if *set == (chunkSet{}) {
-		return nil, nil //nolint:nilnil // see above
-	}
-	return set, nil
 }
 
 // thinning gives files terms in new xorbs in place of old ones.
@@ -278,7 +243,6 @@ func (t *thinning) file(ctx context.Context, id int64) error {
 	if len(moved) == 0 {
 		return nil
 	}
-	t.c.terms.drop(id)
 	if _, err := conn.ExecContext(ctx, `UPDATE files SET terms = ? WHERE id = ?`, encodeTerms(&f), id); err != nil {
 		return err
 	}
@@ -314,7 +278,7 @@ func (t *thinning) replace(f *xet.Reconstruction) (moved []*thinned) {
 	if len(can) == 0 {
 		return nil
 	}
-	var terms []xet.Term
+	terms := f.Terms[:0] // of which there are as many or fewer
 	for _, term := range f.Terms {
 		if n := can[term.Xorb]; n != nil {
 			long := uint32(term.Range.Len())
