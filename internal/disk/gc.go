@@ -247,8 +247,17 @@ func (c *collector) advanceForTrash(ctx context.Context) error {
 
 // countWaiting says what has to be left to the next time.
 func (c *collector) countWaiting(ctx context.Context) error {
-	var doomed int64
-	err := c.d.reads.db.QueryRowContext(ctx, `SELECT ifnull(sum(len), 0) FROM xorbs WHERE doomed <> 0`).Scan(&doomed)
-	c.out.Waiting += doomed
-	return sqlError(err)
+	for from := int64(0); ; {
+		if err := live(ctx); err != nil {
+			return err
+		}
+		var to, doomed int64
+		err := c.d.reads.db.QueryRowContext(ctx, `SELECT ifnull(max(id), 0), ifnull(sum(len), 0) FROM
+			(SELECT id, len FROM xorbs WHERE id > ? AND doomed <> 0 ORDER BY id LIMIT ?)`, from, gcWindow).Scan(&to, &doomed)
+		if err != nil || to == 0 {
+			return sqlError(err)
+		}
+		c.out.Waiting += doomed
+		from = to
+	}
 }

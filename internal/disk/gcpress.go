@@ -19,9 +19,15 @@ func (c *collector) recompress(ctx context.Context) error {
 		return nil
 	}
 	var total, looked int64
-	err := c.d.reads.db.QueryRowContext(ctx, `SELECT ifnull(sum(len), 0) FROM xorbs WHERE packed = 0 AND doomed = 0`).Scan(&total)
-	if err != nil {
+	err := c.windows(ctx, "xorbs", "measuring what is not compressed yet", func(ctx context.Context, from, to int64) error {
+		var n int64
+		err := c.d.reads.db.QueryRowContext(ctx, `SELECT ifnull(sum(len), 0) FROM xorbs WHERE id > ? AND id <= ? AND packed = 0 AND doomed = 0`,
+			from, to).Scan(&n)
+		total += n
 		return sqlError(err)
+	})
+	if err != nil {
+		return err
 	}
 	others, err := c.newOthers(ctx)
 	if err != nil {
