@@ -124,21 +124,31 @@ func newGCResult(c disk.Collected, dryRun bool) gcResult {
 
 // collectedText says in words what gc did, or would do.
 func collectedText(c disk.Collected, g gcOptions) string {
-	freed, deleted, removed, recompressed := "freed", "deleted", "removed", "recompressed"
+	freed, copied, deleted, removed, recompressed := "freed", "copied", "deleted", "removed", "recompressed"
 	if g.dryRun {
-		freed, deleted, removed, recompressed = "would free", "would delete", "would remove", "would recompress"
+		freed, copied, deleted, removed, recompressed = "would free", "would copy", "would delete", "would remove", "would recompress"
 	}
 	var b strings.Builder
-	if c.Freed < 0 { // what was copied waits for those who read the old copy
-		fmt.Fprintf(&b, "%s nothing yet, and takes %s more until a later gc", freed, bytesText(-c.Freed))
-	} else {
+	switch {
+	case c.Freed > 0:
 		fmt.Fprintf(&b, "%s %s", freed, bytesText(c.Freed))
-	}
-	if c.Packs > 0 {
-		fmt.Fprintf(&b, " in %s of the store", things(c.Packs, "file"))
-	}
-	if c.Rewritten > 0 {
-		fmt.Fprintf(&b, ", for which %s are copied", bytesText(c.Rewritten))
+		if c.Packs > 0 {
+			fmt.Fprintf(&b, " in %s of the store", things(c.Packs, "file"))
+		}
+		if c.Rewritten > 0 {
+			fmt.Fprintf(&b, ", for which %s are copied", bytesText(c.Rewritten))
+		}
+	case c.Rewritten > 0: // what was copied waits for those who read the old copy, or for backups that name it
+		fmt.Fprintf(&b, "%s nothing yet\n%s %s", freed, copied, bytesText(c.Rewritten))
+		if c.Freed < 0 {
+			fmt.Fprintf(&b, ": the store takes %s more until a later gc removes what that was copied from", bytesText(-c.Freed))
+		}
+	case c.Xorbs > 0:
+		fmt.Fprintf(&b, "%s nothing yet: packs that hold what was deleted hold more that is in use, or are still written to", freed)
+	case c.Waiting > 0:
+		fmt.Fprintf(&b, "%s nothing yet", freed)
+	default:
+		b.WriteString("nothing to free")
 	}
 	b.WriteByte('\n')
 	if c.Files+c.Xorbs > 0 {
@@ -151,7 +161,7 @@ func collectedText(c disk.Collected, g gcOptions) string {
 		fmt.Fprintf(&b, "%s %s that the catalog does not name, %s\n", removed, things(c.Orphans, "file"), bytesText(c.OrphanBytes))
 	}
 	if c.Waiting > 0 {
-		fmt.Fprintf(&b, "%s more wait for uploads or downloads under way, or for a daemon to say that there are none: a later gc frees them\n",
+		fmt.Fprintf(&b, "%s are not in use, but uploads, downloads or older backups of the catalog may still need them: a later gc frees them\n",
 			bytesText(c.Waiting))
 	}
 	return b.String()

@@ -14,16 +14,29 @@ func TestCollectedText(t *testing.T) {
 	for want, got := range map[string]string{
 		`freed 5.0 GiB in 3 files of the store, for which 3.0 MiB are copied
 deleted the content of 1,200 files and 1 xorb that nothing refers to
-2.0 KiB more wait for uploads or downloads under way, or for a daemon to say that there are none: a later gc frees them
+2.0 KiB are not in use, but uploads, downloads or older backups of the catalog may still need them: a later gc frees them
 `: collectedText(c, gcOptions{}),
-		"freed nothing yet, and takes 1.0 MiB more until a later gc, for which 2.0 MiB are copied\n": collectedText(
-			disk.Collected{Freed: -1 << 20, Rewritten: 2 << 20}, gcOptions{}),
-		"would free 0 B\n": collectedText(disk.Collected{}, gcOptions{dryRun: true}),
-		`freed 0 B
+		`freed nothing yet
+copied 2.0 MiB: the store takes 1.0 MiB more until a later gc removes what that was copied from
+`: collectedText(disk.Collected{Freed: -1 << 20, Rewritten: 2 << 20}, gcOptions{}),
+		`would free nothing yet
+would copy 2.0 MiB
+`: collectedText(disk.Collected{Rewritten: 2 << 20}, gcOptions{dryRun: true}),
+		`freed nothing yet: packs that hold what was deleted hold more that is in use, or are still written to
+deleted the content of 2 files and 2 xorbs that nothing refers to
+`: collectedText(disk.Collected{Files: 2, Xorbs: 2}, gcOptions{}),
+		`would free nothing yet
+1.0 KiB are not in use, but uploads, downloads or older backups of the catalog may still need them: a later gc frees them
+`: collectedText(disk.Collected{Waiting: 1024}, gcOptions{dryRun: true}),
+		`nothing to free
+deleted the content of 1 file and 0 xorbs that nothing refers to
+`: collectedText(disk.Collected{Files: 1}, gcOptions{}),
+		"nothing to free\n": collectedText(disk.Collected{}, gcOptions{dryRun: true}),
+		`nothing to free
 recompressed 0 xorbs, which saves 0 B
 removed 0 files that the catalog does not name, 0 B
 `: collectedText(disk.Collected{}, gcOptions{recompress: true, orphans: true}),
-		`would free 0 B
+		`nothing to free
 would recompress 2 xorbs, which saves 10 B
 would remove 1 file that the catalog does not name, 1.0 KiB
 `: collectedText(disk.Collected{Recompressed: 2, Saved: 10, Orphans: 1, OrphanBytes: 1024}, gcOptions{dryRun: true}),
