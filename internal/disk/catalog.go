@@ -27,6 +27,9 @@ type readPool struct {
 	byHash  *sql.Stmt
 	byID    *sql.Stmt
 	epoch   *sql.Stmt
+	upload  *sql.Stmt
+	uploads *sql.Stmt
+	parts   *sql.Stmt
 }
 
 func openReadPool(ctx context.Context, catalog database) (*readPool, error) {
@@ -51,7 +54,13 @@ func openReadPool(ctx context.Context, catalog database) (*readPool, error) {
 		&p.byHash: `SELECT id, file, off, len FROM xorbs WHERE hash = ?`,
 		&p.byID: `SELECT hash, file, off, len FROM xorbs WHERE id = ? AND doomed = 0
 			AND id NOT IN (SELECT xorb FROM damaged)`,
-		&p.epoch: `SELECT m.epoch, p.epoch FROM meta m, procs p WHERE p.id = ? AND p.epoch <> 0`,
+		&p.epoch:  `SELECT m.epoch, p.epoch FROM meta m, procs p WHERE p.id = ? AND p.epoch <> 0`,
+		&p.upload: `SELECT ` + uploadColumns + ` FROM uploads u JOIN buckets b ON b.id = u.bucket WHERE u.id = ?`,
+		&p.uploads: `SELECT ` + uploadColumns + ` FROM uploads u JOIN buckets b ON b.id = u.bucket
+			WHERE u.bucket = ? AND u.done = 0 AND (u.key, u.created, u.id) > (?, ?, ?) AND (u.key < ? OR ?)
+			ORDER BY u.key, u.created, u.id LIMIT ?`,
+		&p.parts: `SELECT p.number, p.info, f.hash FROM parts p LEFT JOIN files f ON f.id = p.file
+			WHERE p.upload = ? AND p.number > ? ORDER BY p.number LIMIT ?`,
 	})
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
@@ -168,6 +177,9 @@ func (d *Driver) DeleteBucket(ctx context.Context, name string) error {
 			return err
 		case used:
 			return object.ErrBucketNotEmpty
+		}
+		if err := d.deleteUploads(ctx, id); err != nil {
+			return err
 		}
 		_, err = d.commit.conn.ExecContext(ctx, `DELETE FROM buckets WHERE id = ?`, id)
 		return err

@@ -123,4 +123,5 @@ func TestCheckKeepsLittle(t *testing.T) {
 	if err != nil || len(rows) != 5 || !bytes.Equal(rows[0][1].([]byte), make([]byte, 1000000)) { //nolint:errcheck,forcetypeassert // it would panic
 		t.Errorf("%d rows of 1 MB were read at once: %v", len(rows), err)
 	}
+	write(t, d, `DELETE FROM uploads`)
 }

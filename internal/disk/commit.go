@@ -68,6 +68,9 @@ type writeStatements struct {
 	fileDamaged, moveFile, delRefs    *sql.Stmt
 	fileReadable                      *sql.Stmt
 	insertRef, putPack, sealPack      *sql.Stmt
+	anyUpload, openUpload, doneUpload *sql.Stmt
+	putPart, partFiles, delParts      *sql.Stmt
+	lastPart                          *sql.Stmt
 }
 
 func newCommitter(ctx context.Context, d *Driver, db *sql.DB, lock *lockFile) (*committer, error) {
@@ -123,6 +126,15 @@ func (c *committer) queries() map[**sql.Stmt]string {
 			JOIN xorbs x ON x.id = r.xorb JOIN xorbs y ON y.hash = x.hash WHERE r.file = ?1 AND y.len > 0)`,
 		&c.st.moveFile: `UPDATE files SET size = ?, terms = ? WHERE id = ?`,
 		&c.st.delRefs:  `DELETE FROM refs WHERE file = ?`,
+
+		&c.st.anyUpload:  `SELECT ` + uploadColumns + ` FROM uploads u JOIN buckets b ON b.id = u.bucket WHERE u.id = ?`,
+		&c.st.openUpload: `SELECT ` + uploadColumns + ` FROM uploads u JOIN buckets b ON b.id = u.bucket WHERE u.id = ? AND u.done = 0`,
+		&c.st.doneUpload: `UPDATE uploads SET done = 1, info = ? WHERE id = ?`,
+		&c.st.putPart:    `INSERT OR REPLACE INTO parts (upload, number, file, info) VALUES (?, ?, ?, ?)`,
+		&c.st.partFiles: `SELECT p.number, f.hash FROM parts p LEFT JOIN files f ON f.id = p.file
+			WHERE p.upload = ? ORDER BY p.number`,
+		&c.st.delParts: `DELETE FROM parts WHERE upload = ?`,
+		&c.st.lastPart: `SELECT number, info FROM parts WHERE upload = ? ORDER BY id DESC LIMIT 1`,
 	}
 }
 

@@ -2,7 +2,7 @@
 //
 // # Layout
 //
-//	catalog.db                names, files, places of xorbs, processes (SQLite, WAL, synchronous=FULL)
+//	catalog.db                names, files, uploads, places of xorbs, processes (SQLite, WAL, synchronous=FULL)
 //	index.db                  chunk → xorb and index, never a place (SQLite, WAL, NORMAL); derived, may be deleted
 //	xorbs/ab/cdef….<id>.<n>   xorbs over 1 MiB, one a file; the name is the hash, the process and a number
 //	packs/<id>.<n>            smaller xorbs back to back, each complete with its footer

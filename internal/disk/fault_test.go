@@ -357,4 +357,5 @@ func (w *faultWork) verify(ctx context.Context) {
 			w.errorf("%s is there, but what was deleted with it is, too", key)
 		}
 	}
+	w.verifyParts(ctx)
 }

@@ -22,11 +22,13 @@ type faultWork struct {
 	old    bool                // it works on faultStore
 	acked  map[string][]byte   // nil: deleted
 	maybe  map[string][][]byte // what a key may name instead, because a change to it failed
+	open   []*faultUpload      // uploads that were left open; those of a later round have let these expire
 }
 
 // judge says whether an operation may have failed as it did.
 func (w *faultWork) judge(what string, err error) {
-	missing := errors.Is(err, fs.ErrNotExist) // because what made it has failed
+	// Because what made it has failed.
+	missing := errors.Is(err, fs.ErrNotExist) || errors.Is(err, object.ErrNoUpload) || errors.Is(err, object.ErrPart)
 	switch fired := w.fault.fired() != ""; {
 	case err == nil || fired && w.fault.kind == "stop":
 	case !fired || w.fault.lifted:
@@ -48,7 +50,8 @@ func (w *faultWork) try(what string, do func() error) error {
 		w.errorf("%s, long after the fault: %v", what, err)
 	}
 	again := do()
-	if errors.Is(err, errUnsure) && (errors.Is(again, fs.ErrExist) || errors.Is(again, fs.ErrNotExist) || errors.Is(again, object.ErrPrecondition)) {
+	if errors.Is(err, errUnsure) && (errors.Is(again, fs.ErrExist) || errors.Is(again, fs.ErrNotExist) ||
+		errors.Is(again, object.ErrPrecondition) || errors.Is(again, object.ErrNoUpload)) {
 		again = nil // it had happened
 	}
 	if again != nil {
@@ -134,6 +137,7 @@ func (w *faultWork) run(ctx context.Context, round string) {
 			{Bucket: "bucket", Key: "pack1" + joint},
 		})
 	})
+	w.multipart(ctx, round, body)
 	_ = w.try("sweep", func() error { return w.d.sweep(ctx) })
 	w.put(ctx, round+"big", big[:700_000]) // of the rest lives the copy
 	w.change("delete the copy", map[string][]byte{round + "copy": nil}, func() error {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"testing"
+	"time"
 
 	"hugbucket/internal/object"
 	"hugbucket/internal/xet"
@@ -30,7 +31,8 @@ func leftovers(t *testing.T, d *Driver) (out []string) {
 	for what, query := range map[string]string{
 		"doomed files":         `SELECT count(*) FROM files WHERE doomed <> 0`,
 		"doomed xorbs":         `SELECT count(*) FROM xorbs WHERE doomed <> 0`,
-		"nameless files":       `SELECT count(*) FROM files WHERE id NOT IN (SELECT file FROM keys)`,
+		"nameless files":       `SELECT count(*) FROM files WHERE id NOT IN (SELECT file FROM keys) AND id NOT IN (SELECT file FROM parts)`,
+		"parts of no upload":   `SELECT count(*) FROM parts WHERE upload NOT IN (SELECT id FROM uploads WHERE done = 0)`,
 		"unreferred xorbs":     `SELECT count(*) FROM xorbs WHERE id NOT IN (SELECT xorb FROM refs)`,
 		"refs of no file":      `SELECT count(*) FROM refs WHERE file NOT IN (SELECT id FROM files)`,
 		"refs to no xorb":      `SELECT count(*) FROM refs WHERE xorb NOT IN (SELECT id FROM xorbs)`,
@@ -89,6 +91,9 @@ func bare(t *testing.T, dir string) {
 	d, err := Open(context.Background(), dir, Options{})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if _, err := d.ExpireUploads(context.Background(), time.Now().Add(time.Hour)); err != nil {
+		t.Error(err)
 	}
 	for range 2 {
 		if _, err := d.Collect(context.Background(), allGarbage); err != nil {

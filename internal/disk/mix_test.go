@@ -90,12 +90,17 @@ type mixWriter struct {
 	held      *object.File // that is being read slowly: half is, and the rest will be some operations later
 	heldValue string
 	heldHalf  []byte
+
+	up *mixUpload // that is under way, or nil
 }
 
 // step is one operation: "> name value" says what the name is going to stand for, "< name" that it does.
 func (w *mixWriter) step(ctx context.Context) error {
 	name := w.names[w.rng.IntN(len(w.names))]
 	op := w.choose(name)
+	if w.up != nil && w.rng.IntN(4) == 0 {
+		name, op = w.up.name.Key, w.finish()
+	}
 	if _, err := fmt.Fprintln(w.out, ">", name, op.value); err != nil {
 		return err
 	}
@@ -122,7 +127,9 @@ func (w *mixWriter) choose(name string) mixOp {
 		}
 		return mixOp{aBucket, nil, func(ctx context.Context) error { return w.s.CreateBucket(ctx, name, "") }}
 	}
-	switch n := w.rng.IntN(19); {
+	switch n := w.rng.IntN(21); {
+	case n >= 19:
+		return mixOp{was, nil, func(ctx context.Context) error { return w.begin(ctx, name) }}
 	case n >= 17:
 		return mixOp{was, nil, func(ctx context.Context) error { return w.readSlowly(ctx, name, was) }}
 	case n == 16:
@@ -207,4 +214,68 @@ func (w *mixWriter) chooseCopy(name, was string) mixOp {
 func (w *mixWriter) put(ctx context.Context, key, value string, cond object.Condition) error {
 	_, err := w.s.Put(ctx, "bucket", key, bytes.NewReader(mixBody(value)), object.PutOptions{If: cond})
 	return err
+}
+
+// mixUpload is an upload of which some parts are there; the rest will be some operations later.
+type mixUpload struct {
+	name  object.UploadName
+	value string
+	cuts  [2]int // between parts
+	refs  [3]object.PartRef
+}
+
+// begin begins an upload in three parts, unless one is under way, and sends two of them, one of them twice.
+func (w *mixWriter) begin(ctx context.Context, key string) error {
+	if w.up != nil {
+		return nil
+	}
+	u, err := w.s.CreateUpload(ctx, "bucket", key, object.UploadOptions{})
+	if err != nil {
+		return err
+	}
+	up := &mixUpload{name: object.UploadName{Bucket: "bucket", Key: key, ID: u.ID}, value: mixValue(w.rng)}
+	size := len(mixBody(up.value))
+	up.cuts[1] = w.rng.IntN(size + 1)
+	up.cuts[0] = w.rng.IntN(up.cuts[1] + 1)
+	w.up = up
+	_, err = w.s.PutPart(ctx, up.name, 3, bytes.NewReader(randomBytes(3000, uint64(size))), object.PartOptions{})
+	if err = errors.Join(err, w.part(ctx, 3), w.part(ctx, 1)); err != nil {
+		w.up = nil
+	}
+	return err
+}
+
+// part sends a part of what is under way.
+func (w *mixWriter) part(ctx context.Context, number int) error {
+	body := mixBody(w.up.value)
+	ends := []int{0, w.up.cuts[0], w.up.cuts[1], len(body)}
+	p, err := w.s.PutPart(ctx, w.up.name, number, bytes.NewReader(body[ends[number-1]:ends[number]]), object.PartOptions{})
+	w.up.refs[number-1] = object.PartRef{Number: number, ETag: p.ETag()}
+	return err
+}
+
+// finish ends the upload that is under way: mostly it is completed.
+func (w *mixWriter) finish() mixOp {
+	up, was := w.up, w.state[w.up.name.Key]
+	if w.rng.IntN(5) == 0 {
+		return mixOp{was, nil, func(ctx context.Context) error {
+			w.up = nil
+			return w.s.AbortUpload(ctx, up.name)
+		}}
+	}
+	return mixOp{up.value, nil, func(ctx context.Context) error {
+		if err := w.part(ctx, 2); err != nil {
+			return err
+		}
+		w.up = nil
+		info, err := w.s.Complete(ctx, up.name, up.refs[:], object.CompleteOptions{})
+		if err != nil {
+			return err
+		}
+		again, err := w.s.Complete(ctx, up.name, up.refs[:], object.CompleteOptions{})
+		if err == nil && again.File != info.File {
+			err = fmt.Errorf("completed again, it is %v and not %v", again.File, info.File)
+		}
+		return err
+	}}
 }

@@ -16,6 +16,8 @@ type plan struct {
 	sess  *session
 	files []*plannedFile
 	keys  []plannedKey
+	part  *plannedPart
+	done  []plannedUpload
 
 	byHash map[xet.Hash]*plannedFile
 	xorbs  map[xet.Hash]*plannedXorb // that the rows of staged files refer to
@@ -51,7 +53,11 @@ type plannedKey struct {
 // planFor evaluates a request against the catalog as the transaction sees it.
 func (c *committer) planFor(ctx context.Context, r *request) (*plan, error) {
 	p := &plan{sess: r.sess, byHash: make(map[xet.Hash]*plannedFile), xorbs: make(map[xet.Hash]*plannedXorb)}
-	if err := c.planKeys(ctx, p, r); err != nil {
+	if r.part != nil {
+		if err := c.planPart(ctx, p, r.part); err != nil {
+			return nil, err
+		}
+	} else if err := c.planKeys(ctx, p, r); err != nil {
 		return nil, err
 	}
 	for _, f := range r.sess.files {
@@ -78,6 +84,11 @@ func (c *committer) planKeys(ctx context.Context, p *plan, r *request) error {
 			return err
 		}
 		at := name{id, ch.Key}
+		if ch.Complete != nil {
+			if err := c.planCompletion(ctx, p, ch); err != nil {
+				return fail(err)
+			}
+		}
 		if !ch.If.IsZero() {
 			cur, ok := changed[at]
 			if !ok {
@@ -220,7 +231,7 @@ func (c *committer) write(ctx context.Context, p *plan) error {
 			return err
 		}
 	}
-	return nil
+	return c.writeUploads(ctx, p)
 }
 
 // writeFile makes the row of a file, or finds it. A row that exists wins over what is staged, unless it is known to be

@@ -125,6 +125,7 @@ func (w *cutWriter) run(ctx context.Context, d *Driver) {
 			{Bucket: "bucket", Key: at("once")},
 		})
 	})
+	w.multipart(ctx)
 	w.d.index.flush(ctx)
 	w.step("create bucket", map[string]string{w.name: ""}, func() error { return w.s.CreateBucket(ctx, w.name, "") })
 	w.step("delete", map[string]string{at("big"): deleted}, func() error {
@@ -391,9 +392,12 @@ func (w *cutWriter) compare(ctx context.Context, s *object.Store, state map[stri
 		ok = ok && want != deleted
 		var got []byte
 		var err error
-		if strings.Contains(key, "/") {
+		switch {
+		case strings.HasPrefix(key, partPrefix):
+			got, err = readPartKey(ctx, s, key)
+		case strings.Contains(key, "/"):
 			got, err = readAll(ctx, s, key)
-		} else {
+		default:
 			_, err = s.Bucket(ctx, key)
 		}
 		switch {

@@ -111,8 +111,6 @@ func addRows(t *testing.T, dir string) {
 		_, err := d.commit.conn.ExecContext(ctx, `
 			INSERT INTO buckets (name, owner, created, versioning) VALUES ('gone', '', 1, 0), ('other', 'me', 2, 1);
 			DELETE FROM buckets WHERE name = 'gone';
-			INSERT INTO uploads SELECT 'up' || id, id, x'6b', 3, 0, x'01' FROM buckets;
-			INSERT INTO parts (upload, number, file, info) SELECT 'up1', id, id, x'02' FROM files LIMIT 3;
 			UPDATE xorbs SET keep_until = 5, packed = 1 WHERE id % 7 = 0;
 			UPDATE files SET keep_until = 6 WHERE id % 5 = 0;
 			INSERT INTO damaged SELECT max(id) FROM xorbs;`)
@@ -124,9 +122,43 @@ func addRows(t *testing.T, dir string) {
 	closed(t, d)
 }
 
+// addUploads begins an upload of a few parts, and completes another.
+func addUploads(t *testing.T, dir string) {
+	t.Helper()
+	d := opened(t, dir, Options{idle: true})
+	s := object.New(d, object.Config{})
+	if err := s.CreateBucket(t.Context(), "uploads", ""); err != nil {
+		t.Fatal(err)
+	}
+	for i, key := range []string{"open", "done"} {
+		u, err := s.CreateUpload(t.Context(), "uploads", key, object.UploadOptions{
+			Attrs: object.Attrs{Meta: map[string]string{"key": key}}, Note: "note of " + key,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := object.UploadName{Bucket: "uploads", Key: key, ID: u.ID}
+		var refs []object.PartRef
+		for n := 1; n <= 3; n++ {
+			p, err := s.PutPart(t.Context(), name, n, bytes.NewReader(randomBytes(100_000*n, uint64(900+10*i+n))), object.PartOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			refs = append(refs, object.PartRef{Number: n, ETag: p.ETag()})
+		}
+		if key == "done" {
+			if _, err := s.Complete(t.Context(), name, refs, object.CompleteOptions{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	closed(t, d)
+}
+
 // TestRebuildWhole rebuilds a store to which nothing has happened: the new catalog says what the old one did.
 func TestRebuildWhole(t *testing.T) {
 	st := newRotStore(t)
+	addUploads(t, st.dir)
 	addRows(t, st.dir)
 	before := dump(t, st.dir)
 	for _, rows := range before {

@@ -107,7 +107,7 @@ func (b *builder) queries() map[**sql.Stmt]string {
 		&b.st.insertUpload: `INSERT INTO uploads (id, bucket, key, created, done, info) VALUES (?, ?, ?, ?, ?, ?)
 			ON CONFLICT (id) DO NOTHING`,
 		&b.st.insertPart: `INSERT INTO parts (upload, number, file, info)
-			SELECT ?1, ?2, f.id, ?4 FROM files f WHERE f.hash = ?3 AND EXISTS (SELECT 1 FROM uploads WHERE id = ?1)
+			SELECT ?1, ?2, f.id, ?4 FROM files f WHERE f.hash = ?3 AND EXISTS (SELECT 1 FROM uploads WHERE id = ?1 AND done = 0)
 			ON CONFLICT (upload, number) DO NOTHING`,
 		&b.st.insertPack: `INSERT INTO packs (file, proc, sealed, size) VALUES (?, ?, 1, ?)`,
 	}

@@ -239,44 +239,6 @@ func (b *builder) keyFile(ctx context.Context, at keyName, row []byte) (int64, o
 	return id, info, err
 }
 
-// uploads takes over the uploads of an old catalog.
-func (b *builder) uploads(ctx context.Context, src *source) error {
-	last := ""
-	for {
-		page, err := src.rows(ctx, `SELECT id, bucket, key, created, done, info FROM uploads WHERE id > ? ORDER BY id LIMIT ?`, last, checkPage)
-		for _, row := range page {
-			last, _ = row[0].(string)
-			if id, ok := row[1].(int64); ok {
-				if _, row[1], err = b.bucketOf(ctx, src, id); err != nil {
-					return err
-				}
-				if _, err := b.put(ctx, b.st.insertUpload, row...); err != nil {
-					return err
-				}
-			}
-		}
-		if err != nil || len(page) == 0 {
-			return src.damage(err, "uploads")
-		}
-		if err := live(ctx); err != nil {
-			return err
-		}
-	}
-}
-
-// parts takes over the parts of uploads whose files are there.
-func (b *builder) parts(ctx context.Context, src *source) error {
-	return src.byID(ctx, "parts", "upload, number, file, info", func(row []any) error {
-		files, err := src.rows(ctx, `SELECT hash FROM files WHERE id = ?`, row[3])
-		if len(files) == 1 {
-			taken, err := b.put(ctx, b.st.insertPart, row[1], row[2], files[0][0], row[4])
-			b.missing = b.missing || !taken && src.now
-			return err
-		}
-		return src.damage(err, "the file of a part")
-	})
-}
-
 // lost names the keys that are in none of the catalogs with content that is there.
 func (b *builder) lost(ctx context.Context) error {
 	last := keyName{}

@@ -17,7 +17,9 @@ import (
 //	info of a key:  u8 version = 1, u32 CRC-32C of (u64 bucket id, key, what follows),
 //	                uvarint size, varint ms since 1970, file hash [32], u8 flags,
 //	                MD5 [16] if hasMD5, SHA-256 [32] if hasSHA256, CRC-64/NVME [8] if hasCRC64,
-//	                uvarint length and ETag if hasETag (else it is object.ETagOf), JSON of object.Attrs if hasAttrs
+//	                uvarint length and ETag if hasETag (else it is object.ETagOf),
+//	                uvarint n and n runs of parts if hasParts: uvarint count, uvarint size,
+//	                uvarint length and note if hasNote, JSON of object.Attrs if hasAttrs
 //	terms of a file: u8 version = 1, u32 CRC-32C of (file hash, what follows),
 //	                uvarint size, uvarint n and n xorb hashes [32], uvarint m and m terms:
 //	                uvarint which hash, uvarint first chunk, uvarint chunks, uvarint bytes
@@ -29,6 +31,8 @@ const (
 	hasCRC64
 	hasETag
 	hasAttrs
+	hasParts
+	hasNote
 	hasAll = 1<<iota - 1
 )
 
@@ -105,8 +109,11 @@ func (r *rowReader) hash(field string) (h xet.Hash) {
 	return h
 }
 
-// maxETag bounds an ETag in bytes.
-const maxETag = 1 << 10
+const (
+	// maxETag bounds an ETag in bytes, maxNote what a door keeps with an object, a part or an upload.
+	maxETag = 1 << 10
+	maxNote = 64 << 10
+)
 
 // keyName is whose info a row is.
 type keyName struct {
@@ -129,25 +136,27 @@ func encodeInfo(at keyName, info *object.Info) ([]byte, error) {
 	row = binary.AppendVarint(row, info.ModTime.UnixMilli())
 	row = append(row, info.File[:]...)
 	flags := len(row)
-	row = append(row, 0)
-	for _, d := range []struct {
-		flag byte
-		sum  []byte
-		size int
-	}{{hasMD5, info.Digests.MD5, 16}, {hasSHA256, info.Digests.SHA256, 32}, {hasCRC64, info.Digests.CRC64NVME, 8}} {
-		if d.sum == nil {
-			continue
-		}
-		if len(d.sum) != d.size {
-			return nil, fmt.Errorf("digest of %d bytes where %d belong", len(d.sum), d.size)
-		}
-		row[flags] |= d.flag
-		row = append(row, d.sum...)
+	row, err := appendDigests(row, info.Digests)
+	if err != nil {
+		return nil, err
 	}
 	if info.ETag != object.ETagOf(info.Digests.MD5, info.File) {
 		row[flags] |= hasETag
 		row = binary.AppendUvarint(row, uint64(len(info.ETag)))
 		row = append(row, info.ETag...)
+	}
+	if info.Parts != nil {
+		row[flags] |= hasParts
+		row = binary.AppendUvarint(row, uint64(len(info.Parts)))
+		for _, run := range info.Parts {
+			row = binary.AppendUvarint(binary.AppendUvarint(row, uint64(run.Count)), uint64(run.Size))
+		}
+	}
+	if info.Note != "" {
+		row[flags] |= hasNote
+		if row, err = appendNote(row, info.Note); err != nil {
+			return nil, err
+		}
 	}
 	if len(info.Attrs.Headers) > 0 || len(info.Attrs.Meta) > 0 {
 		row[flags] |= hasAttrs
@@ -158,6 +167,68 @@ func encodeInfo(at keyName, info *object.Info) ([]byte, error) {
 		row = append(row, attrs...)
 	}
 	return sealRow(row, at.salt()), nil
+}
+
+// appendDigests appends flags, which say which digests there are, and the digests.
+func appendDigests(row []byte, digests object.Digests) ([]byte, error) {
+	flags := len(row)
+	row = append(row, 0)
+	for _, d := range []struct {
+		flag byte
+		sum  []byte
+		size int
+	}{{hasMD5, digests.MD5, 16}, {hasSHA256, digests.SHA256, 32}, {hasCRC64, digests.CRC64NVME, 8}} {
+		if d.sum == nil {
+			continue
+		}
+		if len(d.sum) != d.size {
+			return nil, fmt.Errorf("digest of %d bytes where %d belong", len(d.sum), d.size)
+		}
+		row[flags] |= d.flag
+		row = append(row, d.sum...)
+	}
+	return row, nil
+}
+
+// digests reads flags, of which some may be set, and digests.
+func (r *rowReader) digests(may byte) (flags byte, d object.Digests) {
+	if b := r.bytes("flags", 1); b != nil {
+		flags = b[0]
+	}
+	if flags&^may != 0 {
+		r.fail("flags")
+	}
+	if flags&hasMD5 != 0 {
+		d.MD5 = r.bytes("md5", 16)
+	}
+	if flags&hasSHA256 != 0 {
+		d.SHA256 = r.bytes("sha256", 32)
+	}
+	if flags&hasCRC64 != 0 {
+		d.CRC64NVME = r.bytes("crc64", 8)
+	}
+	return flags, d
+}
+
+func appendNote(row []byte, note string) ([]byte, error) {
+	if len(note) > maxNote {
+		return nil, &object.InvalidError{Field: "note", Rule: "it is longer than 64 KiB"}
+	}
+	return append(binary.AppendUvarint(row, uint64(len(note))), note...), nil
+}
+
+func (r *rowReader) note() string {
+	return string(r.bytes("note", int(r.uvarint("length of a note", maxNote))))
+}
+
+// parts reads the runs of equal parts of an object.
+func (r *rowReader) parts() []object.PartRun {
+	runs := make([]object.PartRun, r.uvarint("runs of parts", object.MaxParts))
+	for i := range runs {
+		runs[i].Count = int(r.uvarint("parts of a run", object.MaxParts))
+		runs[i].Size = int64(r.uvarint("size of a part", 1<<62))
+	}
+	return runs
 }
 
 func decodeInfo(at keyName, row []byte) (object.Info, error) {
@@ -178,25 +249,17 @@ func readInfo(at keyName, row []byte) (object.Info, error) {
 	info.ModTime = time.UnixMilli(r.varint("time")).UTC()
 	info.File = r.hash("file hash")
 	var flags byte
-	if b := r.bytes("flags", 1); b != nil {
-		flags = b[0]
-	}
-	if flags&^hasAll != 0 {
-		r.fail("flags")
-	}
-	if flags&hasMD5 != 0 {
-		info.Digests.MD5 = r.bytes("md5", 16)
-	}
-	if flags&hasSHA256 != 0 {
-		info.Digests.SHA256 = r.bytes("sha256", 32)
-	}
-	if flags&hasCRC64 != 0 {
-		info.Digests.CRC64NVME = r.bytes("crc64", 8)
-	}
+	flags, info.Digests = r.digests(hasAll)
 	if flags&hasETag != 0 {
 		info.ETag = string(r.bytes("etag", int(r.uvarint("etag length", maxETag))))
 	} else {
 		info.ETag = object.ETagOf(info.Digests.MD5, info.File)
+	}
+	if flags&hasParts != 0 {
+		info.Parts = r.parts()
+	}
+	if flags&hasNote != 0 {
+		info.Note = r.note()
 	}
 	if flags&hasAttrs != 0 && r.err == nil {
 		if err := json.Unmarshal(r.b, &info.Attrs); err != nil {

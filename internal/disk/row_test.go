@@ -22,6 +22,7 @@ func sampleInfo() object.Info {
 		Attrs: object.Attrs{
 			Headers: map[string]string{"content-type": "text/plain"}, Meta: map[string]string{"mtime": "1.5", "ü": "ö"},
 		},
+		Parts: []object.PartRun{{Count: 9999, Size: 1 << 33}, {Count: 1, Size: 0}}, Note: "a note",
 	}
 }
 

@@ -4,7 +4,8 @@ package disk
 //
 //	1  before the first release
 //	2  xorbs say how many chunks and bytes they hold
-const format = 2
+//	3  uploads have indexes, and keys say of which parts their objects are, and what doors note of them
+const format = 3
 
 // catalogSchema. Ids are never reused (AUTOINCREMENT), so that a stale hint cannot hit something new.
 //
@@ -14,7 +15,8 @@ const format = 2
 // are the number of a xorb's chunks and the sum of their bytes, not compressed; packed is 1 when it was compressed as well as
 // can be. packs.sealed is 0 while the pack grows, 1 when it does not any more, and 2 when bytes that no row names may be
 // somebody's all the same, because the catalog is an older one than the pack. trash.epoch is the one that all processes must
-// have come to before the file may go. info and terms are drawn in row.go.
+// have come to before the file may go. uploads.done is 1 when it was completed: it has no parts then, and is kept to answer again until it
+// expires. A part that comes again gets a new id. info and terms are drawn in row.go and rowupload.go.
 const catalogSchema = `
 CREATE TABLE meta (
 	one    INTEGER PRIMARY KEY CHECK (one = 1),
@@ -91,6 +93,8 @@ CREATE TABLE uploads (
 	done    INTEGER NOT NULL DEFAULT 0,
 	info    BLOB NOT NULL
 ) WITHOUT ROWID;
+CREATE INDEX uploads_bucket ON uploads (bucket, done, key, created, id);
+CREATE INDEX uploads_created ON uploads (created);
 CREATE TABLE parts (
 	id     INTEGER PRIMARY KEY AUTOINCREMENT,
 	upload TEXT NOT NULL,

@@ -265,13 +265,11 @@ func (s *session) Commit(ctx context.Context, changes []object.Change) error {
 	if s.err != nil {
 		return s.err
 	}
-	if s.err = s.commit(ctx, changes); s.err != nil {
-		return s.err
-	}
-	return nil
+	s.err = s.commit(ctx, &request{sess: s, changes: changes})
+	return s.err
 }
 
-func (s *session) commit(ctx context.Context, changes []object.Change) error {
+func (s *session) commit(ctx context.Context, r *request) error {
 	if s.open != nil {
 		return errors.New("commit with an open xorb")
 	}
@@ -282,20 +280,27 @@ func (s *session) commit(ctx context.Context, changes []object.Change) error {
 		x.idle = false
 	}
 	s.whole = nil // what was spared the commit before may be needed now
-	if err := s.d.mayName(ctx, s, changes); err != nil {
+	if err := s.d.mayName(ctx, r); err != nil {
 		return err
 	}
 	s.d.index.catchUp(ctx)
-	return s.d.commit.submit(ctx, &request{sess: s, changes: changes})
+	return s.d.commit.submit(ctx, r)
 }
 
-// mayName refuses, before any bytes are appended for them, changes in buckets that do not exist: attempts must not fill the
-// disk. What it knows of a bucket can be out of date; the commit decides.
-func (d *Driver) mayName(ctx context.Context, s *session, changes []object.Change) error {
-	if s.bodies == 0 {
+// mayName refuses, before any bytes are appended for them, changes in buckets that do not exist, and parts of uploads that do
+// not: attempts must not fill the disk. What it knows of a bucket can be out of date; the commit decides.
+func (d *Driver) mayName(ctx context.Context, r *request) error {
+	if r.sess.bodies == 0 {
 		return nil
 	}
-	for i, ch := range changes {
+	if r.part != nil {
+		u, err := d.Upload(ctx, r.part.upload)
+		if err == nil && u.Done != nil {
+			err = object.ErrNoUpload
+		}
+		return err
+	}
+	for i, ch := range r.changes {
 		if _, seen := d.buckets.Load(ch.Bucket); seen {
 			continue
 		}

@@ -12,6 +12,7 @@ import (
 type Driver interface {
 	Catalog
 	Contents
+	Uploads
 	// Close gives back what the driver holds. Sessions and Contents must be closed before.
 	Close() error
 }
@@ -26,7 +27,8 @@ type Catalog interface {
 	Bucket(ctx context.Context, name string) (Bucket, error)
 	// CreateBucket returns ErrBucketExists when the name is taken.
 	CreateBucket(ctx context.Context, b Bucket) error
-	// DeleteBucket returns ErrBucketNotEmpty, decided in the same step as the deletion.
+	// DeleteBucket returns ErrBucketNotEmpty, decided in the same step as the deletion. Uploads that are open do not keep a
+	// bucket; they are deleted with it.
 	DeleteBucket(ctx context.Context, name string) error
 	// Stat returns what a key names.
 	Stat(ctx context.Context, bucket, key string) (Info, error)
@@ -89,7 +91,11 @@ type Session interface {
 	// changes nothing. Each Change.If is evaluated in that step, against the state left by the changes before it; the
 	// error of the first that fails is returned as a *ChangeError.
 	Commit(ctx context.Context, changes []Change) error
-	// Close ends the session. It is safe to call after Commit, and twice.
+	// CommitPart stores a part of an upload, or replaces the one of that number, and makes it and all that it refers to durable
+	// in one step. Its file is staged in the session or stored already and of its Size, else it is an InvalidError. ErrNoUpload
+	// unless the upload is open.
+	CommitPart(ctx context.Context, upload string, p Part) error
+	// Close ends the session. It is safe to call after a commit, and twice.
 	Close() error
 }
 
@@ -118,6 +124,8 @@ type Change struct {
 	New *Info
 	// If must hold of what the key names before the change.
 	If Condition
+	// Complete, when it is not nil, makes New what an upload of this key is completed to. It is looked at before If.
+	Complete *Completion
 }
 
 // ChangeError says which change of a commit failed. Unwrap gives the cause.

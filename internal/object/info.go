@@ -29,6 +29,16 @@ type Info struct {
 	File    xet.Hash  // the Xet file hash of the content
 	Digests Digests
 	Attrs   Attrs
+	// Parts are the sizes of the parts of an object that was uploaded in parts, in order; nil when it came in one piece.
+	Parts []PartRun
+	// Note is what a door keeps with the object, for example a checksum of its own; the store does not look at it.
+	Note string
+}
+
+// PartRun are parts of equal sizes that follow each other. Neighbours in a list of runs have different sizes.
+type PartRun struct {
+	Count int
+	Size  int64 // bytes of each
 }
 
 // Digests of the whole content. Each is nil when it is not known.

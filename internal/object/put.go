@@ -66,6 +66,9 @@ func (s *Store) putIn(ctx context.Context, sess Session, r io.Reader, info Info,
 	info.Digests = got.digests
 	info.ETag = ETagOf(got.digests.MD5, got.file.Hash)
 	info.ModTime = s.modTime(opts.ModTime)
+	if opts.Note != nil {
+		info.Note = opts.Note()
+	}
 	if err := sess.PutFile(ctx, got.file); err != nil {
 		return Info{}, err
 	}

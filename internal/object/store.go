@@ -105,6 +105,8 @@ type PutOptions struct {
 	SHA256 []byte
 	// WantSHA256 has the SHA-256 computed and kept. It is implied by SHA256.
 	WantSHA256 bool
+	// Note is asked for Info.Note when the body was read to its end; nil leaves it empty.
+	Note func() string
 }
 
 // Put stores what r yields until io.EOF and returns the new object. Any other error of r is returned, wrapped, and nothing
@@ -132,7 +134,8 @@ type CopyOptions struct {
 	ModTime             time.Time // zero means now
 }
 
-// Copy makes the destination name the source's content, in one commit, whatever the size; no data is read.
+// Copy makes the destination name the source's content, in one commit, whatever the size; no data is read. Parts and Note are
+// those of the source.
 // Errors: InvalidError, ErrNoBucket, fs.ErrNotExist, ErrPrecondition.
 func (s *Store) Copy(ctx context.Context, opts CopyOptions) (Info, error) {
 	info, err := s.copy(ctx, opts)

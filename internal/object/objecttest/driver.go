@@ -39,6 +39,10 @@ func TestDriver(t *testing.T, open func(t *testing.T) object.Driver) {
 		{"TwinSessions", testTwinSessions},
 		{"XorbLimits", testXorbLimits},
 		{"Races", testRaces},
+		{"Uploads", testUploads},
+		{"Parts", testParts},
+		{"Completion", testCompletion},
+		{"ExpireUploads", testExpireUploads},
 	})
 }
 

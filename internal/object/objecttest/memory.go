@@ -23,6 +23,7 @@ type Memory struct {
 	xorbs   map[xet.Hash]*xorb
 	files   map[xet.Hash]xet.Reconstruction
 	chunks  map[xet.Hash]object.Place // one place of each chunk
+	uploads map[string]*upload        // by id
 	users   int                       // sessions and contents that are not closed
 }
 
@@ -42,6 +43,7 @@ func NewMemory() *Memory {
 		xorbs:   make(map[xet.Hash]*xorb),
 		files:   map[xet.Hash]xet.Reconstruction{{}: {}}, // the empty file is always there
 		chunks:  make(map[xet.Hash]object.Place),
+		uploads: make(map[string]*upload),
 	}
 }
 
@@ -127,6 +129,7 @@ func (m *Memory) DeleteBucket(ctx context.Context, name string) error {
 	i, _ := slices.BinarySearch(m.names, name)
 	m.names = slices.Delete(m.names, i, i+1)
 	delete(m.buckets, name)
+	maps.DeleteFunc(m.uploads, func(_ string, u *upload) bool { return u.Bucket == name })
 	return nil
 }
 
@@ -226,10 +229,16 @@ func (b *bucket) put(key string, info *object.Info) {
 
 // cloneInfo copies the maps and slices of an Info too, so that nobody shares them with the store.
 func cloneInfo(i object.Info) object.Info {
-	i.Digests.MD5 = slices.Clone(i.Digests.MD5)
-	i.Digests.SHA256 = slices.Clone(i.Digests.SHA256)
-	i.Digests.CRC64NVME = slices.Clone(i.Digests.CRC64NVME)
-	i.Attrs.Headers = maps.Clone(i.Attrs.Headers)
-	i.Attrs.Meta = maps.Clone(i.Attrs.Meta)
+	i.Digests = cloneDigests(i.Digests)
+	i.Attrs = cloneAttrs(i.Attrs)
+	i.Parts = slices.Clone(i.Parts)
 	return i
+}
+
+func cloneAttrs(a object.Attrs) object.Attrs {
+	return object.Attrs{Headers: maps.Clone(a.Headers), Meta: maps.Clone(a.Meta)}
+}
+
+func cloneDigests(d object.Digests) object.Digests {
+	return object.Digests{MD5: slices.Clone(d.MD5), SHA256: slices.Clone(d.SHA256), CRC64NVME: slices.Clone(d.CRC64NVME)}
 }

@@ -64,6 +64,16 @@ func (m *Memory) Check() error {
 			return fmt.Errorf("check bucket %s: %w", name, err)
 		}
 	}
+	for id, u := range m.uploads {
+		if u.ID != id || m.buckets[u.Bucket] == nil {
+			return fmt.Errorf("check upload %s: it is %s in bucket %s", id, u.ID, u.Bucket)
+		}
+		for n, p := range u.parts {
+			if f, ok := m.files[p.File]; !ok || int64(f.Size) != p.Size || p.Number != n {
+				return fmt.Errorf("check upload %s: part %d is %d, of file %v of %d bytes", id, n, p.Number, p.File, p.Size)
+			}
+		}
+	}
 	return nil
 }
 

@@ -217,12 +217,29 @@ func (s *session) Commit(ctx context.Context, changes []object.Change) error {
 	defer s.m.mu.Unlock()
 	// Names after the changes so far; nil is a deleted one.
 	after := make(map[[2]string]*object.Info, len(changes))
+	done := make(map[string]bool) // uploads that the changes so far complete
 	for i, c := range changes {
-		if err := s.check(c, after); err != nil {
+		err := s.m.checkCompletion(c, done)
+		if err == nil {
+			err = s.check(c, after)
+		}
+		if err != nil {
 			return s.fail(&object.ChangeError{Index: i, Err: err})
 		}
 		after[[2]string{c.Bucket, c.Key}] = c.New
 	}
+	s.land()
+	for _, c := range changes {
+		s.m.buckets[c.Bucket].put(c.Key, c.New)
+		if c.Complete != nil {
+			s.m.uploads[c.Complete.Upload].complete(*c.New)
+		}
+	}
+	return nil
+}
+
+// land stores what is staged. The caller holds the lock.
+func (s *session) land() {
 	for h, x := range s.xorbs {
 		s.m.add(h, x)
 	}
@@ -231,11 +248,7 @@ func (s *session) Commit(ctx context.Context, changes []object.Change) error {
 			s.m.files[h] = f
 		}
 	}
-	for _, c := range changes {
-		s.m.buckets[c.Bucket].put(c.Key, c.New)
-	}
 	s.reset()
-	return nil
 }
 
 // check says what forbids a change, given the names that the changes before it leave. The caller holds the lock.
@@ -258,12 +271,17 @@ func (s *session) check(c object.Change, after map[[2]string]*object.Info) error
 	if c.New.Bucket != c.Bucket || c.New.Key != c.Key {
 		return fmt.Errorf("change of %s/%q makes %s/%q", c.Bucket, c.Key, c.New.Bucket, c.New.Key)
 	}
-	f, ok := s.m.files[c.New.File]
+	return s.checkStored(c.New.File, c.New.Size)
+}
+
+// checkStored returns an error unless a file of that size is stored or staged. The caller holds the lock.
+func (s *session) checkStored(file xet.Hash, size int64) error {
+	f, ok := s.m.files[file]
 	if !ok {
-		f, ok = s.files[c.New.File]
+		f, ok = s.files[file]
 	}
-	if !ok || int64(f.Size) != c.New.Size {
-		return &object.InvalidError{Field: "file", Rule: fmt.Sprintf("%v of %d bytes is neither stored nor staged", c.New.File, c.New.Size)}
+	if !ok || int64(f.Size) != size {
+		return &object.InvalidError{Field: "file", Rule: fmt.Sprintf("%v of %d bytes is neither stored nor staged", file, size)}
 	}
 	return nil
 }

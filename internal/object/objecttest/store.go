@@ -49,5 +49,12 @@ func TestStore(t *testing.T, open func(t *testing.T) object.Driver) {
 		{"DedupEdited", testDedupEdited},
 		{"DedupWithin", testDedupWithin},
 		{"Concurrent", testConcurrent},
+		{"Multipart", testMultipart},
+		{"MultipartNotes", testMultipartNotes},
+		{"MultipartRefused", testMultipartRefused},
+		{"MultipartConditions", testMultipartConditions},
+		{"MultipartAsOnePiece", testAsOnePiece},
+		{"MultipartOverlap", testMultipartOverlap},
+		{"MultipartTogether", testMultipartTogether},
 	})
 }

@@ -154,7 +154,7 @@ func (e *env) same(what string, got, want []byte) {
 func (e *env) sameInfo(what string, got, want object.Info) {
 	e.Helper()
 	if got.Bucket != want.Bucket || got.Key != want.Key || got.Size != want.Size || got.ETag != want.ETag ||
-		got.File != want.File || !got.ModTime.Equal(want.ModTime) {
+		got.File != want.File || !got.ModTime.Equal(want.ModTime) || !slices.Equal(got.Parts, want.Parts) || got.Note != want.Note {
 		e.Errorf("%s: got %+v, want %+v", what, got, want)
 	}
 	if !bytes.Equal(got.Digests.MD5, want.Digests.MD5) || !bytes.Equal(got.Digests.SHA256, want.Digests.SHA256) ||

@@ -1,0 +1,271 @@
+package disk
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"hugbucket/internal/object"
+)
+
+const (
+	// expireSlice is how many rows of uploads and parts a transaction deletes, so that others get their turn; an upload goes
+	// whole.
+	expireSlice = 1000
+	// uploadColumns are those of scanUpload; u is uploads, b is buckets.
+	uploadColumns = `u.id, b.name, u.bucket, u.key, u.created, u.done, u.info`
+)
+
+type scanner interface{ Scan(dest ...any) error }
+
+func scanUpload(row scanner) (u uploadRow, err error) {
+	err = row.Scan(&u.id, &u.bucket, &u.at, &u.key, &u.created, &u.done, &u.info)
+	return u, err
+}
+
+// CreateUpload implements object.Uploads.
+func (d *Driver) CreateUpload(ctx context.Context, u object.Upload) error {
+	if err := d.room(0); err != nil {
+		return err
+	}
+	u.Done = nil
+	return d.commit.tx(ctx, func(ctx context.Context) error {
+		at, err := d.commit.bucketID(ctx, u.Bucket)
+		if err != nil {
+			return err
+		}
+		row := uploadRow{id: u.ID, bucket: u.Bucket, at: at, key: []byte(u.Key)}
+		if err := row.seal(u); err != nil {
+			return err
+		}
+		_, err = d.commit.conn.ExecContext(ctx, `INSERT INTO uploads (id, bucket, key, created, done, info) VALUES (?, ?, ?, ?, 0, ?)`,
+			row.id, row.at, row.key, row.created, row.info)
+		return err
+	})
+}
+
+// Upload implements object.Uploads.
+func (d *Driver) Upload(ctx context.Context, id string) (object.Upload, error) {
+	if err := live(ctx); err != nil {
+		return object.Upload{}, err
+	}
+	row, err := scanUpload(d.reads.upload.QueryRowContext(brief(ctx), id))
+	if err := foundUpload(err); err != nil {
+		return object.Upload{}, err
+	}
+	return row.upload()
+}
+
+func foundUpload(err error) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return object.ErrNoUpload
+	}
+	return sqlError(err)
+}
+
+// ListUploads implements object.Uploads.
+func (d *Driver) ListUploads(ctx context.Context, bucket string, q object.UploadPage) (page []object.Upload, more bool, err error) {
+	id, _, err := d.bucket(ctx, bucket)
+	if err != nil {
+		return nil, false, err
+	}
+	// It goes on behind this place in the order of the listing.
+	after := struct {
+		key     string
+		created int64
+		id      string
+	}{q.AfterKey, math.MinInt64, ""}
+	switch {
+	case q.AfterKey < q.Prefix || q.AfterKey == "":
+		after.key = q.Prefix
+	case q.AfterID == "":
+		after.created = math.MaxInt64
+	default:
+		u, err := d.Upload(ctx, q.AfterID)
+		if err == nil && u.Bucket == bucket && u.Key == q.AfterKey {
+			after.created, after.id = u.Created.UnixMilli(), u.ID
+		} else if err != nil && !errors.Is(err, object.ErrNoUpload) {
+			return nil, false, err
+		}
+	}
+	end, bounded := object.PrefixEnd(q.Prefix)
+	rows, err := d.reads.uploads.QueryContext(brief(ctx), id, blob(after.key), after.created, after.id, blob(end), !bounded, q.Limit+1)
+	if err != nil {
+		return nil, false, sqlError(err)
+	}
+	found, err := scanAll(rows, func(rows *sql.Rows) (uploadRow, error) { return scanUpload(rows) })
+	if err != nil {
+		return nil, false, err
+	}
+	if more = len(found) > q.Limit; more {
+		found = found[:q.Limit]
+	}
+	for _, row := range found {
+		u, err := row.upload()
+		if err != nil {
+			return nil, false, err
+		}
+		page = append(page, u)
+	}
+	return page, more, nil
+}
+
+// Parts implements object.Uploads.
+func (d *Driver) Parts(ctx context.Context, id string, after, limit int) (page []object.Part, more bool, err error) {
+	if err := live(ctx); err != nil {
+		return nil, false, err
+	}
+	rows, err := d.reads.parts.QueryContext(brief(ctx), id, after, limit+1)
+	if err != nil {
+		return nil, false, sqlError(err)
+	}
+	page, err = scanAll(rows, func(rows *sql.Rows) (object.Part, error) {
+		var number int
+		var info, file []byte
+		if err := rows.Scan(&number, &info, &file); err != nil {
+			return object.Part{}, err
+		}
+		return decodePart(id, number, info, file)
+	})
+	if err != nil {
+		return nil, false, err
+	}
+	if len(page) == 0 {
+		_, err := d.Upload(ctx, id)
+		return nil, false, err
+	}
+	if len(page) > limit {
+		page, more = page[:limit], true
+	}
+	return page, more, nil
+}
+
+// AbortUpload implements object.Uploads.
+func (d *Driver) AbortUpload(ctx context.Context, id string) error {
+	return d.commit.tx(ctx, func(ctx context.Context) error {
+		res, err := d.commit.conn.ExecContext(ctx, `DELETE FROM uploads WHERE id = ? AND done = 0`, id)
+		if err != nil {
+			return err
+		}
+		if n, err := res.RowsAffected(); n == 0 || err != nil {
+			return errors.Join(object.ErrNoUpload, err)
+		}
+		_, err = d.commit.st.delParts.ExecContext(ctx, id)
+		return err
+	})
+}
+
+// oldUpload is an upload that was created long ago, and where the next one goes on.
+type oldUpload struct {
+	created int64
+	id      string
+	done    bool
+}
+
+// ExpireUploads implements object.Uploads. It gives others a turn now and then; on an error it returns how many were deleted
+// before.
+func (d *Driver) ExpireUploads(ctx context.Context, before time.Time) (int, error) {
+	n := 0
+	last := oldUpload{created: math.MinInt64}
+	for more := true; more; {
+		open, at := 0, last
+		err := d.commit.tx(ctx, func(ctx context.Context) (err error) {
+			open, more, err = d.expireSome(ctx, before, &at)
+			return err
+		})
+		if err != nil {
+			return n, err
+		}
+		n += open
+		last = at
+	}
+	return n, nil
+}
+
+// expireSome deletes some uploads behind the last one, in the transaction under way, and moves that on. It returns how many of them
+// were open, and whether there may be more.
+func (d *Driver) expireSome(ctx context.Context, before time.Time, last *oldUpload) (open int, more bool, err error) {
+	rows, err := d.commit.conn.QueryContext(ctx, `SELECT created, id, done FROM uploads
+		WHERE created < ? AND (created, id) > (?, ?) ORDER BY created, id LIMIT ?`, before.UnixMilli(), last.created, last.id, expireSlice)
+	if err != nil {
+		return 0, false, err
+	}
+	all, err := scanAll(rows, func(rows *sql.Rows) (u oldUpload, err error) {
+		err = rows.Scan(&u.created, &u.id, &u.done)
+		return u, err
+	})
+	if err != nil {
+		return 0, false, err
+	}
+	deleted := int64(0)
+	for i, u := range all {
+		if deleted >= expireSlice {
+			return open, i < len(all), nil
+		}
+		*last = u
+		at, err := d.lastOf(ctx, u)
+		if err != nil {
+			return 0, false, err
+		}
+		if !at.Before(before) {
+			continue
+		}
+		if _, err := d.commit.conn.ExecContext(ctx, `DELETE FROM uploads WHERE id = ?`, u.id); err != nil {
+			return 0, false, err
+		}
+		res, err := d.commit.st.delParts.ExecContext(ctx, u.id)
+		if err != nil {
+			return 0, false, err
+		}
+		parts, err := res.RowsAffected()
+		if err != nil {
+			return 0, false, err
+		}
+		deleted += 1 + parts
+		if !u.done {
+			open++
+		}
+	}
+	return open, len(all) == expireSlice, nil
+}
+
+// lastOf returns when the last part of an upload came, or when it was completed; the zero time when it has no part, and when a damaged
+// row does not say.
+func (d *Driver) lastOf(ctx context.Context, u oldUpload) (time.Time, error) {
+	var part object.Part
+	var number int
+	var info []byte
+	err := d.commit.st.lastPart.QueryRowContext(ctx, u.id).Scan(&number, &info)
+	switch {
+	case err == nil:
+		part, err = readPart(u.id, number, info)
+	case errors.Is(err, sql.ErrNoRows) && u.done:
+		var row uploadRow
+		if row, err = scanUpload(d.commit.st.anyUpload.QueryRowContext(ctx, u.id)); err != nil {
+			break
+		}
+		var up object.Upload
+		if up, err = row.upload(); err == nil {
+			part.ModTime = up.Done.ModTime
+		}
+	}
+	if errors.Is(err, sql.ErrNoRows) || errors.Is(err, object.ErrCorrupt) {
+		return time.Time{}, nil
+	}
+	return part.ModTime, err
+}
+
+// deleteUploads deletes the uploads of a bucket, in the transaction under way.
+func (d *Driver) deleteUploads(ctx context.Context, bucket int64) error {
+	for _, query := range []string{
+		`DELETE FROM parts WHERE upload IN (SELECT id FROM uploads WHERE bucket = ?)`, `DELETE FROM uploads WHERE bucket = ?`,
+	} {
+		if _, err := d.commit.conn.ExecContext(ctx, query, bucket); err != nil {
+			return fmt.Errorf("delete uploads: %w", err)
+		}
+	}
+	return nil
+}
