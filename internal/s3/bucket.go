@@ -10,11 +10,12 @@ import (
 )
 
 const (
-	// maxSmallXML bounds documents of a few elements.
-	maxSmallXML = 64 << 10
 	// maxBucketPage is the most buckets that one answer lists.
 	maxBucketPage = 10000
 )
+
+// createXML has a few elements.
+var createXML = document{root: "CreateBucketConfiguration", limit: 64 << 10}
 
 // createBucket implements CreateBucket.
 func (q *request) createBucket() error {
@@ -24,7 +25,7 @@ func (q *request) createBucket() error {
 		Bucket             *struct{} // the same
 		Tags               *struct{}
 	}
-	if _, err := q.readXML("CreateBucketConfiguration", maxSmallXML, &conf); err != nil {
+	if _, err := q.readXML(createXML, &conf); err != nil {
 		return err
 	}
 	if conf.Location != nil || conf.Bucket != nil || conf.Tags != nil {

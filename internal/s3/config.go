@@ -23,6 +23,8 @@ type Config struct {
 	Keys []Key
 	// Domain would turn on virtual-host style addressing. It is not supported yet and must be empty.
 	Domain string
+	// UploadExpiry is how long a multipart upload may get no part before Tend drops it; 0 is for ever.
+	UploadExpiry time.Duration
 	// Now is the clock; time.Now when nil.
 	Now func() time.Time
 }
@@ -41,7 +43,8 @@ type Key struct {
 	//   - "": everything
 	//   - "read": list and read
 	//   - "write": list, read, write and delete objects, make buckets
-	//   - "create": put objects under keys that do not exist yet, make buckets; neither read, list, overwrite nor delete
+	//   - "create": put objects under keys that do not exist yet, in parts too, make buckets; neither read, list, overwrite
+	//     nor delete. Of multipart uploads it gets at those that it began itself, which it may also abort
 	Mode string
 }
 
@@ -49,6 +52,9 @@ type Key struct {
 func (c Config) Validate() error {
 	if c.Domain != "" {
 		return fmt.Errorf("domain %q: virtual-host style addressing is not supported yet", c.Domain)
+	}
+	if c.UploadExpiry < 0 {
+		return fmt.Errorf("upload expiry %v: it must not be negative", c.UploadExpiry)
 	}
 	if strings.ContainsAny(c.Region, "/, ") {
 		return fmt.Errorf("region %q: it must not hold '/', ',' or spaces", c.Region)

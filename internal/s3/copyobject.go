@@ -1,7 +1,6 @@
 package s3
 
 import (
-	"encoding/base64"
 	"errors"
 	"io"
 	"strings"
@@ -15,7 +14,7 @@ const copySourcePrefix = "X-Amz-Copy-Source-"
 // copyObject implements CopyObject. It moves no data, so there is no limit on the size.
 func (q *request) copyObject() error {
 	h := q.r.Header
-	if err := q.refuseBody(); err != nil {
+	if err := q.refuseBody(copyHasNoBody); err != nil {
 		return err
 	}
 	bucket, key, err := parseCopySource(h.Get("X-Amz-Copy-Source"))
@@ -37,10 +36,7 @@ func (q *request) copyObject() error {
 	default:
 		return badArgument("x-amz-metadata-directive", d, "Unknown metadata directive.")
 	}
-	if err := q.authorise(actRead, bucket, key); err != nil {
-		return err
-	}
-	if err := q.expectOwner("X-Amz-Source-Expected-Bucket-Owner"); err != nil {
+	if err := q.authoriseSource(bucket, key); err != nil {
 		return err
 	}
 	opts.FromIf = readCondition(h, copySourcePrefix, q.s.now())
@@ -59,10 +55,11 @@ func (q *request) copyObject() error {
 	x.root("CopyObjectResult")
 	x.time("LastModified", info.ModTime)
 	x.etag(info.ETag)
-	if sum := info.Digests.CRC64NVME; sum != nil {
-		x.elem("ChecksumCRC64NVME", base64.StdEncoding.EncodeToString(sum))
-		x.elem("ChecksumType", fullObject)
+	sum := sumOf(&info)
+	if h["X-Amz-Checksum-Algorithm"] != nil { // it is CRC64NVME, which is known also where the source has another one
+		sum = sumOf(&object.Info{Digests: info.Digests})
 	}
+	x.sum(sum)
 	x.close("CopyObjectResult")
 	return q.sendXML(x)
 }
@@ -77,8 +74,27 @@ func isOfSource(err error) bool {
 	return false
 }
 
-// refuseBody refuses a request that brings content where none is wanted: it would be thought to be stored.
-func (q *request) refuseBody() error {
+// copySource is the source of a copy, which the request may read.
+func (q *request) copySource() (bucket, key string, err error) {
+	if bucket, key, err = parseCopySource(q.r.Header.Get("X-Amz-Copy-Source")); err != nil {
+		return "", "", err
+	}
+	return bucket, key, q.authoriseSource(bucket, key)
+}
+
+// authoriseSource decides on reading the source of a copy.
+func (q *request) authoriseSource(bucket, key string) error {
+	if err := q.authorise(actRead, bucket, key); err != nil {
+		return err
+	}
+	return q.expectOwner("X-Amz-Source-Expected-Bucket-Owner")
+}
+
+const copyHasNoBody = "A copy takes its content from x-amz-copy-source and has no body."
+
+// refuseBody refuses a request that brings content where none is wanted: it would be thought to be stored. why is for the
+// client.
+func (q *request) refuseBody(why string) error {
 	n := q.r.ContentLength
 	if n < 0 {
 		got, err := io.ReadFull(&bodyReader{q: q}, make([]byte, 1))
@@ -87,7 +103,7 @@ func (q *request) refuseBody() error {
 		}
 	}
 	if n != 0 {
-		return invalidRequest.says("A copy takes its content from x-amz-copy-source and has no body.").err()
+		return invalidRequest.says("%s", why).err()
 	}
 	return nil
 }

@@ -15,6 +15,9 @@ const (
 	maxDeleteXML = 8 << 20
 )
 
+// deleteXML is what names the keys of a DeleteObjects.
+var deleteXML = document{root: "Delete", limit: maxDeleteXML, row: "Object", rows: maxDeletes}
+
 // deleteObject implements DeleteObject. A missing key is deleted with success, unless a condition wants it to be there.
 func (q *request) deleteObject() error {
 	cond := object.Condition{IfMatch: parseETags(q.r.Header["If-Match"])}
@@ -66,7 +69,7 @@ func (q *request) deleteObjects() error {
 		Quiet  bool
 		Object []deletion
 	}
-	switch ok, err := q.readXML("Delete", maxDeleteXML, &list); {
+	switch ok, err := q.readXML(deleteXML, &list); {
 	case err != nil:
 		return err
 	case !ok || len(list.Object) == 0 || len(list.Object) > maxDeletes:

@@ -27,9 +27,10 @@ type operation struct {
 	// selector is the query parameter that asks for this operation, and header the header; empty when there is none.
 	selector string
 	header   string
-	// params are the further query parameters that it understands.
-	params []string
-	act    action
+	// params are the further query parameters that it understands, and headers the further x-amz-… headers.
+	params  []string
+	headers []string
+	act     action
 	// scope is the key that act is about, where it is not the target's.
 	scope func(*request) string
 	// streams says that the body may come in aws-chunked framing, and reads that there is one to be checked.
@@ -48,6 +49,9 @@ var overrides = []string{
 	"response-content-type", "response-content-language", "response-expires", "response-cache-control",
 	"response-content-disposition", "response-content-encoding",
 }
+
+// readParams are those of reads.
+var readParams = append([]string{"partNumber"}, overrides...)
 
 // listParams are those of both versions of listing: some clients send all of them, empty.
 var listParams = []string{
@@ -76,6 +80,11 @@ var operations = []operation{
 		act: actDelete, scope: (*request).ownPrefix, run: (*request).deleteObjects,
 	},
 	{
+		name: "ListMultipartUploads", method: http.MethodGet, level: onBucket, selector: "uploads",
+		act: actList, scope: (*request).listedPrefix, run: (*request).listUploads,
+		params: []string{"prefix", "delimiter", "max-uploads", "key-marker", "upload-id-marker", "encoding-type"},
+	},
+	{
 		name: "ListObjectsV2", method: http.MethodGet, level: onBucket, selector: "list-type",
 		act: actList, scope: (*request).listedPrefix, run: (*request).listObjectsV2,
 		params: listParams,
@@ -86,6 +95,40 @@ var operations = []operation{
 		params: listParams,
 	},
 	{
+		name: "CreateMultipartUpload", method: http.MethodPost, level: onObject, selector: "uploads",
+		act: actCreate, run: (*request).createUpload,
+		headers: []string{"X-Amz-Checksum-Algorithm", "X-Amz-Checksum-Type"},
+	},
+	{
+		name: "UploadPartCopy", method: http.MethodPut, level: onObject, selector: "partNumber", header: "X-Amz-Copy-Source",
+		act: actCreate, run: (*request).uploadPartCopy,
+		params: []string{"uploadId"}, headers: []string{"X-Amz-Copy-Source-Range"},
+	},
+	{
+		name: "UploadPart", method: http.MethodPut, level: onObject, selector: "partNumber", streams: true, reads: true,
+		act: actCreate, run: (*request).uploadPart,
+		params: []string{"uploadId"},
+	},
+	{
+		name: "CompleteMultipartUpload", method: http.MethodPost, level: onObject, selector: "uploadId", reads: true,
+		act: actCreate, run: (*request).completeUpload,
+		headers: []string{"X-Amz-Checksum-Type", "X-Amz-Mp-Object-Size"},
+	},
+	{
+		name: "AbortMultipartUpload", method: http.MethodDelete, level: onObject, selector: "uploadId",
+		act: actCreate, run: (*request).abortUpload, // takes nothing away that was an object; see ownUpload
+	},
+	{
+		name: "ListParts", method: http.MethodGet, level: onObject, selector: "uploadId",
+		act: actList, run: (*request).listParts,
+		params: []string{"max-parts", "part-number-marker", "encoding-type"},
+	},
+	{
+		name: "GetObjectAttributes", method: http.MethodGet, level: onObject, selector: "attributes",
+		act: actRead, run: (*request).getObjectAttributes,
+		headers: []string{"X-Amz-Object-Attributes", "X-Amz-Max-Parts", "X-Amz-Part-Number-Marker"},
+	},
+	{
 		name: "CopyObject", method: http.MethodPut, level: onObject, header: "X-Amz-Copy-Source",
 		act: actCreate, run: (*request).copyObject,
 	},
@@ -94,11 +137,11 @@ var operations = []operation{
 		act: actCreate, run: (*request).putObject,
 	},
 	{
-		name: "GetObject", method: http.MethodGet, level: onObject, params: overrides,
+		name: "GetObject", method: http.MethodGet, level: onObject, params: readParams,
 		act: actRead, run: (*request).getObject,
 	},
 	{
-		name: "HeadObject", method: http.MethodHead, level: onObject, params: overrides,
+		name: "HeadObject", method: http.MethodHead, level: onObject, params: readParams,
 		act: actRead, run: (*request).headObject,
 	},
 	{name: "DeleteObject", method: http.MethodDelete, level: onObject, act: actDelete, run: (*request).deleteObject},

@@ -10,5 +10,7 @@
 //   - A Key's scope (buckets, prefix, mode) is enforced in scope.go, its owner beside it.
 //   - A payload is the body as it is stored: without aws-chunked framing, and read through the checks of every length,
 //     signature and digest that was announced. A failed check comes instead of io.EOF, so nothing is stored.
+//   - An upload is a multipart upload, and a part one of its parts. A note is what the door keeps with these and with
+//     objects: the checksum that a client chose, and who began the upload.
 //   - An answer is a row of the tables in errors.go: HTTP status, code, and message in Amazon's wording.
 package s3

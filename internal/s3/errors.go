@@ -68,6 +68,7 @@ var (
 	bucketAlreadyOwned    = answer{409, "BucketAlreadyOwnedByYou", "Your previous request to create the named bucket succeeded and you already own it."}
 	bucketNotEmpty        = answer{409, "BucketNotEmpty", "The bucket you tried to delete is not empty"}
 	contentSHA256Mismatch = answer{400, "XAmzContentSHA256Mismatch", "The provided 'x-amz-content-sha256' header does not match what was computed."}
+	entityTooSmall        = answer{400, "EntityTooSmall", "Your proposed upload is smaller than the minimum allowed size"}
 	entityTooLarge        = answer{400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size"}
 	illegalLocation       = answer{400, "IllegalLocationConstraintException", "The unspecified location constraint is incompatible for the region specific endpoint this request was sent to."}
 	incompleteBody        = answer{400, "IncompleteBody", "You did not provide the number of bytes specified by the Content-Length HTTP header"}
@@ -79,6 +80,9 @@ var (
 	invalidChunkSize      = answer{400, "InvalidChunkSizeError", "Only the last chunk is allowed to have a size less than 8192 bytes"}
 	invalidDigest         = answer{400, "InvalidDigest", "The Content-MD5 you specified was invalid."}
 	invalidRange          = answer{416, "InvalidRange", "The requested range is not satisfiable"}
+	invalidPart           = answer{400, "InvalidPart", "One or more of the specified parts could not be found.  The part may not have been uploaded, or the specified entity tag may not match the part's entity tag."}
+	invalidPartNumber     = answer{416, "InvalidPartNumber", "The requested partnumber is not satisfiable"}
+	invalidPartOrder      = answer{400, "InvalidPartOrder", "The list of parts was not in ascending order. Parts must be ordered by part number."}
 	invalidRequest        = answer{400, "InvalidRequest", "Invalid Request"}
 	invalidStorageClass   = answer{400, "InvalidStorageClass", "The storage class you specified is not valid"}
 	invalidToken          = answer{400, "InvalidToken", "The provided token is malformed or otherwise invalid."}
@@ -92,6 +96,7 @@ var (
 	missingLength         = answer{411, "MissingContentLength", "You must provide the Content-Length HTTP header."}
 	noSuchBucket          = answer{404, "NoSuchBucket", "The specified bucket does not exist"}
 	noSuchKey             = answer{404, "NoSuchKey", "The specified key does not exist."}
+	noSuchUpload          = answer{404, "NoSuchUpload", "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed."}
 	notImplemented        = answer{501, "NotImplemented", "A header you provided implies functionality that is not implemented"}
 	notModified           = answer{304, "NotModified", "Not Modified"}
 	preconditionFailed    = answer{412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold"}
@@ -123,6 +128,10 @@ func answerTo(err error, bucket, key string) *apiError {
 		return bucketNotEmpty.err("BucketName", bucket).because(err)
 	case errors.Is(err, object.ErrPrecondition), errors.Is(err, fs.ErrExist):
 		return preconditionFailed.err().because(err)
+	case errors.Is(err, object.ErrNoUpload):
+		return noSuchUpload.err().because(err)
+	case errors.Is(err, object.ErrPart):
+		return partAnswer(err).because(err)
 	case errors.Is(err, object.ErrInvalid):
 		return invalidAnswer(err, bucket, key).because(err)
 	case errors.Is(err, object.ErrDigest):
@@ -155,6 +164,14 @@ func invalidAnswer(err error, bucket, key string) *apiError {
 	}
 }
 
+// partAnswer names the part that is not there, if the store does.
+func partAnswer(err error) *apiError {
+	if e, ok := errors.AsType[*object.PartError](err); ok {
+		return invalidPart.err("PartNumber", strconv.Itoa(e.Number))
+	}
+	return invalidPart.err()
+}
+
 // unknownHeader refuses a request for a header. Tools show the message and nothing else of the document.
 func unknownHeader(name string) *apiError {
 	name = strings.ToLower(name)
@@ -163,12 +180,8 @@ func unknownHeader(name string) *apiError {
 
 // unknownParameter refuses a request for a query parameter.
 func unknownParameter(name string) *apiError {
-	a := notImplemented.says("A query parameter you provided implies functionality that is not implemented: %s", name)
-	switch name {
-	case "uploads", "uploadId", "partNumber":
-		a = notImplemented.says("Multipart upload is not implemented by this version; send the object in one piece.")
-	}
-	return a.err("Parameter", name)
+	return notImplemented.says("A query parameter you provided implies functionality that is not implemented: %s", name).
+		err("Parameter", name)
 }
 
 // badArgument is an InvalidArgument that names the argument.

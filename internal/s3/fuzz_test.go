@@ -233,13 +233,40 @@ func FuzzXMLKey(f *testing.F) {
 		x.close("Object")
 		x.close("Delete")
 		var list struct{ Object struct{ Key []xmlKey } }
-		if err := decodeXML(x.Bytes(), "Delete", &list); err != nil {
+		if err := decodeXML(x.Bytes(), deleteXML, &list); err != nil {
 			t.Fatalf("%q: %v", key, err)
 		}
 		for _, got := range list.Object.Key {
 			if string(got) != key {
 				t.Errorf("%q comes back as %q", key, got)
 			}
+		}
+	})
+}
+
+// FuzzCompleteXML: what is taken for a list of parts ascends, and is not longer than an upload can be.
+func FuzzCompleteXML(f *testing.F) {
+	f.Add([]byte(completed("1", `"a"`, "2", "b")))
+	f.Add([]byte(completed("1", "&quot;a&quot;", "1", "b")))
+	f.Add([]byte("<CompleteMultipartUpload><Part><ETag/><PartNumber> 3 </PartNumber><ChecksumSHA256>x</ChecksumSHA256></Part></CompleteMultipartUpload>"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var list struct{ Part []completedPart }
+		if decodeXML(data, completeXML, &list) != nil {
+			return
+		}
+		c := completion{parts: list.Part}
+		if c.inOrder() != nil {
+			return
+		}
+		last := 0
+		for _, ref := range c.refs {
+			if ref.Number <= last || strings.HasPrefix(ref.ETag, `"`) {
+				t.Errorf("%q: %v", data, c.refs)
+			}
+			last = ref.Number
+		}
+		if len(c.refs) > object.MaxParts {
+			t.Errorf("%d parts", len(c.refs))
 		}
 	})
 }
@@ -253,7 +280,7 @@ func FuzzXML(f *testing.F) {
 			Quiet  bool
 			Object []deletion
 		}
-		if decodeXML(data, "Delete", &list) != nil {
+		if decodeXML(data, deleteXML, &list) != nil {
 			return
 		}
 		if !bytes.Contains(data, []byte("Delete")) || bytes.Contains(data, []byte("<!DOCTYPE")) && !bytes.Contains(data, []byte("<!--")) && !bytes.Contains(data, []byte("CDATA")) && !bytes.Contains(data, []byte("<?")) {

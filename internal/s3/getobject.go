@@ -1,7 +1,6 @@
 package s3
 
 import (
-	"encoding/base64"
 	"errors"
 	"maps"
 	"net/http"
@@ -11,9 +10,6 @@ import (
 
 	"hugbucket/internal/object"
 )
-
-// fullObject is the type of a checksum over the whole content.
-const fullObject = "FULL_OBJECT"
 
 // read is an answer to GetObject or HeadObject in the making.
 type read struct {
@@ -60,11 +56,25 @@ func (q *request) newRead(info *object.Info) (*read, error) {
 		return nil, err
 	}
 	a := &read{info: info, part: byteRange{0, info.Size}, header: make(http.Header, 16)}
-	if v := q.r.Header.Get("Range"); v != "" && q.ifRange(info) {
+	sum := sumOf(info)
+	switch v := q.r.Header.Get("Range"); {
+	case q.query.has("partNumber"):
+		n, err := q.readPart(a)
+		if err != nil {
+			return nil, err
+		}
+		if info.Parts != nil {
+			sum = sumOfPart(info, n)
+			a.header["x-amz-mp-parts-count"] = []string{strconv.Itoa(partCount(info))}
+		}
+	case v != "" && q.ifRange(info):
 		var ok bool
 		if a.part, a.partial, ok = parseRange(v, info.Size); !ok {
 			return nil, invalidRange.err("RangeRequested", v, "ActualObjectSize", strconv.FormatInt(info.Size, 10)).
 				with("Content-Range", "bytes */"+strconv.FormatInt(info.Size, 10))
+		}
+		if a.partial {
+			sum = knownSum{} // clients would compare it with what they get
 		}
 	}
 	h := a.header
@@ -76,8 +86,9 @@ func (q *request) newRead(info *object.Info) (*read, error) {
 	h["X-Content-Type-Options"] = []string{"nosniff"}
 	if a.partial {
 		h["Content-Range"] = []string{a.part.header(info.Size)}
-	} else if strings.EqualFold(q.r.Header.Get("X-Amz-Checksum-Mode"), "ENABLED") {
-		writeChecksums(h, info.Digests)
+	}
+	if strings.EqualFold(q.r.Header.Get("X-Amz-Checksum-Mode"), "ENABLED") {
+		sum.headers(h)
 	}
 	return a, q.override(h)
 }
@@ -128,16 +139,23 @@ func (q *request) override(h http.Header) error {
 	return nil
 }
 
-// writeChecksums sets the headers of the checksums that are known of the whole content.
-func writeChecksums(h http.Header, d object.Digests) {
-	if d.CRC64NVME != nil {
-		h["x-amz-checksum-crc64nvme"] = []string{base64.StdEncoding.EncodeToString(d.CRC64NVME)}
-		h["x-amz-checksum-type"] = []string{fullObject}
+// readPart makes an answer that of one part, and returns its number. Parts count from 1 in the object, whatever numbers they
+// were uploaded under; an object that came in one piece is its own part.
+func (q *request) readPart(a *read) (int, error) {
+	n, err := q.partNumber()
+	switch {
+	case err != nil:
+		return 0, err
+	case q.r.Header["Range"] != nil:
+		return 0, invalidRequest.says("Cannot specify both Range header and partNumber query parameter").err()
+	case n > partCount(a.info):
+		return 0, invalidPartNumber.err("PartNumberRequested", strconv.Itoa(n), "ActualPartCount", strconv.Itoa(partCount(a.info)))
 	}
-	if d.SHA256 != nil {
-		h["x-amz-checksum-sha256"] = []string{base64.StdEncoding.EncodeToString(d.SHA256)}
-		h["x-amz-checksum-type"] = []string{fullObject}
+	if a.info.Parts != nil {
+		a.part = partRange(a.info.Parts, n)
 	}
+	a.partial = a.part.n > 0 // no header can name a range without bytes
+	return n, nil
 }
 
 // begin sends status and headers.

@@ -7,7 +7,7 @@ import (
 )
 
 // accepted are the x-amz-… headers that the door acts on, or that ask for nothing. With those that metaPrefix begins, those
-// in only, and checksums, they are all: a header that it ignored would be a promise broken.
+// in only, checksums, and what the operation adds, they are all: a header that it ignored would be a promise broken.
 var accepted = []string{
 	"X-Amz-Content-Sha256", "X-Amz-Copy-Source", "X-Amz-Copy-Source-If-Match", "X-Amz-Copy-Source-If-Modified-Since",
 	"X-Amz-Copy-Source-If-None-Match", "X-Amz-Copy-Source-If-Unmodified-Since", "X-Amz-Date",
@@ -33,7 +33,7 @@ func (q *request) refuseHeaders(op *operation) error {
 		return invalidToken.err()
 	}
 	for name, values := range q.r.Header {
-		if strings.HasPrefix(name, "X-Amz-") && !q.takesHeader(op, name, values) {
+		if strings.HasPrefix(name, "X-Amz-") && !slices.Contains(op.headers, name) && !q.takesHeader(op, name, values) {
 			return unknownHeader(name)
 		}
 	}
@@ -73,7 +73,7 @@ func (q *request) takesHeader(op *operation, name string, values []string) bool 
 // checkAlgorithm refuses an upload that names another algorithm than that of the checksum it brings.
 func checkAlgorithm(op *operation, h http.Header) error {
 	alg := strings.ToLower(h.Get("X-Amz-Checksum-Algorithm"))
-	if alg == "" || !op.reads {
+	if alg == "" || !op.reads || slices.Contains(op.headers, "X-Amz-Checksum-Algorithm") {
 		return nil
 	}
 	sum, err := announcedChecksum(h)

@@ -3,6 +3,7 @@ package s3
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"hugbucket/internal/object"
 )
 
 // TestUploadLimit: one upload too many is refused before its body is asked for, and the next one is not.
@@ -59,7 +62,7 @@ func TestXMLMemory(t *testing.T) {
 		data := []byte(body)
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		err := decodeXML(data, "Delete", &struct{ Object []deletion }{})
+		err := decodeXML(data, deleteXML, &struct{ Object []deletion }{})
 		runtime.ReadMemStats(&after)
 		if n := after.TotalAlloc - before.TotalAlloc; err == nil || n > 2*size {
 			t.Errorf("%s: %d bytes for %d, %v", name, n, len(data), err)
@@ -69,13 +72,60 @@ func TestXMLMemory(t *testing.T) {
 	var list struct{ Object []deletion }
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	err := decodeXML([]byte(full), "Delete", &list)
+	err := decodeXML([]byte(full), deleteXML, &list)
 	runtime.ReadMemStats(&after)
 	if err != nil || len(list.Object) != maxDeletes || string(list.Object[999].Key) != strings.Repeat("\x01", 1000) {
 		t.Fatalf("the longest document: %d objects, %v", len(list.Object), err)
 	}
 	if n := after.TotalAlloc - before.TotalAlloc; n > 8*uint64(len(full)) {
 		t.Errorf("the longest document: %d bytes for %d", n, len(full))
+	}
+}
+
+// TestPartLimit: parts, copies of parts and completions take the places that objects take.
+func TestPartLimit(t *testing.T) {
+	w := newWorld(t, Config{})
+	w.server.uploads = make(chan struct{}, 1)
+	w.want(200, "", http.MethodPut, "/bkt", "")
+	w.want(200, "", http.MethodPut, "/bkt/src", "x")
+	up := w.begin("/bkt/k")
+	doc := completed("1", w.part("/bkt/k", up, 1, "x"))
+	w.server.uploads <- struct{}{}
+	for range 2 {
+		w.want(503, "SlowDown", http.MethodPut, "/bkt/k?partNumber=1&"+up, "x")
+		w.want(503, "SlowDown", http.MethodPut, "/bkt/k?partNumber=1&"+up, "", "x-amz-copy-source", "bkt/src")
+		w.want(503, "SlowDown", http.MethodPost, "/bkt/k?"+up, doc)
+	}
+	<-w.server.uploads
+	w.want(404, "NoSuchUpload", http.MethodPut, "/bkt/k?partNumber=1&uploadId=none", "x") // each gives its place back
+	w.want(200, "", http.MethodPut, "/bkt/k?partNumber=1&"+up, "x")
+	w.want(200, "", http.MethodPut, "/bkt/k?partNumber=1&"+up, "", "x-amz-copy-source", "bkt/src")
+	w.want(400, "MalformedXML", http.MethodPost, "/bkt/k?"+up, "")
+	w.want(200, "", http.MethodPost, "/bkt/k?"+up, doc)
+	if len(w.server.uploads) != 0 {
+		t.Error("a place was not given back")
+	}
+}
+
+// TestLongestCompletion: the document of 10,000 parts with all that a client may say of them is taken, in bounded memory.
+func TestLongestCompletion(t *testing.T) {
+	row := "\n  <Part>\n    <ChecksumSHA256>" + sumText("sha256", "x") + "</ChecksumSHA256>\n    <ETag>&quot;" + strings.Repeat("a", 32) + "&quot;</ETag>\n    <PartNumber>%d</PartNumber>\n  </Part>"
+	var b strings.Builder
+	b.WriteString(`<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">`)
+	for i := range object.MaxParts {
+		fmt.Fprintf(&b, row, i+1)
+	}
+	b.WriteString("</CompleteMultipartUpload>")
+	var list struct{ Part []completedPart }
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	err := decodeXML([]byte(b.String()), completeXML, &list)
+	runtime.ReadMemStats(&after)
+	if err != nil || len(list.Part) != object.MaxParts || list.Part[9999].PartNumber != 10000 || int64(b.Len()) > completeXML.limit {
+		t.Fatalf("%d bytes, %d parts, %v", b.Len(), len(list.Part), err)
+	}
+	if n := after.TotalAlloc - before.TotalAlloc; n > 16*uint64(b.Len()) {
+		t.Errorf("%d bytes for %d", n, b.Len())
 	}
 }
 
@@ -122,12 +172,12 @@ func TestXMLDisguise(t *testing.T) {
 		"&#x10FFFF;&#9;&amp;#1;":                  "\U0010FFFF\t&#1;",
 	} {
 		var v struct{ Key xmlKey }
-		if err := decodeXML([]byte("<a><Key>"+text+"</Key></a>"), "a", &v); err != nil || string(v.Key) != want {
+		if err := decodeXML([]byte("<a><Key>"+text+"</Key></a>"), document{root: "a"}, &v); err != nil || string(v.Key) != want {
 			t.Errorf("%q: %q, want %q, %v", text, v.Key, want, err)
 		}
 	}
 	for _, text := range []string{"&#;", "&#x;", "&#", "&#x110000;", "&#99999999999999999999999999;", "<![CDATA["} {
-		if err := decodeXML([]byte("<a><Key>"+text+"</Key></a>"), "a", &struct{ Key xmlKey }{}); err == nil {
+		if err := decodeXML([]byte("<a><Key>"+text+"</Key></a>"), document{root: "a"}, &struct{ Key xmlKey }{}); err == nil {
 			t.Errorf("%q was taken", text)
 		}
 	}

@@ -26,27 +26,46 @@ func (q *request) listedPrefix() string { return q.query.get("prefix") }
 
 // newListing reads the parameters that both versions of listing have.
 func (q *request) newListing() (*listing, error) {
-	l := &listing{x: newXML(), maxKeys: maxListed, owner: q.id.owner()}
+	l := &listing{x: newXML(), owner: q.id.owner()}
 	l.opts = object.ListOptions{Prefix: q.query.get("prefix"), Delimiter: q.query.get("delimiter")}
-	if v := q.query.get("max-keys"); v != "" {
-		n, err := strconv.ParseInt(v, 10, 32)
-		switch {
-		case err != nil:
-			return nil, badArgument("max-keys", v, "Provided max-keys not an integer or within integer range")
-		case n < 0:
-			return nil, badArgument("max-keys", v, "Argument max-keys must be an integer between 0 and 2147483647")
-		}
-		l.maxKeys = int(n)
+	var err error
+	if l.maxKeys, err = q.count("max-keys", maxListed); err != nil {
+		return nil, err
 	}
 	l.opts.Limit = min(l.maxKeys, maxListed)
+	return l, l.readEncoding(q)
+}
+
+// readEncoding reads how keys are to be written.
+func (l *listing) readEncoding(q *request) error {
 	switch v := q.query.get("encoding-type"); v {
 	case "":
 	case "url":
 		l.urlEncode = true
 	default:
-		return nil, badArgument("encoding-type", v, "Invalid Encoding Method specified in Request")
+		return badArgument("encoding-type", v, "Invalid Encoding Method specified in Request")
 	}
-	return l, nil
+	return nil
+}
+
+// count reads a number of the query; the default when it is not there.
+func (q *request) count(name string, def int) (int, error) {
+	return number(q.query.get(name), name, def)
+}
+
+// number reads a number from 0 to what a 32-bit integer holds; the default when there is none.
+func number(v, name string, def int) (int, error) {
+	if v == "" {
+		return def, nil
+	}
+	n, err := strconv.ParseInt(v, 10, 32)
+	switch {
+	case err != nil:
+		return 0, badArgument(name, v, "Provided "+name+" not an integer or within integer range")
+	case n < 0:
+		return 0, badArgument(name, v, "Argument "+name+" must be an integer between 0 and 2147483647")
+	}
+	return int(n), nil
 }
 
 // run asks the store. max-keys=0 asks for nothing, and is not cut short.
@@ -141,7 +160,7 @@ func (l *listing) head(bucket string) {
 	if l.urlEncode {
 		l.x.elem("EncodingType", "url")
 	}
-	l.x.bool("IsTruncated", l.got.Truncated)
+	l.x.truncated(l.got.Truncated)
 }
 
 // rows writes keys and common prefixes.
@@ -153,10 +172,7 @@ func (l *listing) rows() {
 		l.name("Key", o.Key)
 		x.time("LastModified", o.ModTime)
 		x.etag(o.ETag)
-		if o.Digests.CRC64NVME != nil {
-			x.elem("ChecksumAlgorithm", "CRC64NVME")
-			x.elem("ChecksumType", fullObject)
-		}
+		x.sumKind(sumOf(o))
 		x.int("Size", o.Size)
 		if l.fetch {
 			x.owner("Owner", l.owner)

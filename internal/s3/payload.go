@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"hugbucket/internal/object"
 )
 
 // maxUpload is the most that one PUT may bring.
@@ -85,6 +87,25 @@ func (p *payload) hashHere() {
 		p.checks.checks = append(p.checks.checks, check{md5.New(), md5Check(p.md5)})
 	}
 	p.sha256, p.md5 = nil, nil
+}
+
+// computeSum has a checksum computed that the client did not announce. Its value is there once the payload ended.
+func (p *payload) computeSum(algorithm string) *checksum {
+	sum := newChecksum(algorithm)
+	p.checks.checks = append(p.checks.checks, check{sum.hash, sum.keep})
+	return sum
+}
+
+// storeError is what a store that was given the payload has to say, and what is wrong with the payload itself comes first: a
+// client that hangs up also ends the request's context, and the store may say so before.
+func (p *payload) storeError(err error) error {
+	if bad := p.failed(); bad != nil {
+		return bad
+	}
+	if errors.Is(err, object.ErrDigest) {
+		return p.digestError(err)
+	}
+	return err
 }
 
 // contentMD5 reads a Content-MD5 header.

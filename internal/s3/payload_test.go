@@ -204,18 +204,55 @@ func TestDigests(t *testing.T) {
 		w.signer.sign(r, testHash(c.payload))
 		w.wantReply(w.send(r), 400, c.code, c.code)
 	}
-	// Checksums are told with the whole object only, and only when asked for.
-	w.want(200, "", http.MethodPut, "/bkt/sha", content, "x-amz-checksum-sha256", "FeKw08M4keuw8e9gnsQZQgwg4yDOlMZfvIwzEkSOsiU=")
-	if h := w.want(200, "", http.MethodGet, "/bkt/sha", "", "x-amz-checksum-mode", "ENABLED").header; h.Get("X-Amz-Checksum-Crc64nvme") != "rosUhgp5mIg=" ||
-		h.Get("X-Amz-Checksum-Sha256") == "" || h.Get("X-Amz-Checksum-Type") != "FULL_OBJECT" {
-		t.Error(h)
+	// Checksums are told with the whole object only, and only when asked for: the one that the client chose, or CRC-64/NVME.
+	for sum, value := range map[string]string{
+		"crc32": "y/Q5Jg==", "crc32c": "4waSgw==", "crc64nvme": "rosUhgp5mIg=", "sha1": "98O8HYCOBHMq32eZZczDTKeuNEE=",
+		"sha256": "FeKw08M4keuw8e9gnsQZQgwg4yDOlMZfvIwzEkSOsiU=", "": "",
+	} {
+		name, want := "x-amz-checksum-"+sum, value
+		if sum == "" {
+			w.want(200, "", http.MethodPut, "/bkt/sum", content)
+			sum, name, want = "crc64nvme", "x-amz-checksum-crc64nvme", "rosUhgp5mIg="
+		} else {
+			w.want(200, "", http.MethodPut, "/bkt/sum", content, name, value)
+		}
+		copied := w.want(200, "", http.MethodPut, "/bkt/copy", "", "x-amz-copy-source", "bkt/sum")
+		if !strings.Contains(copied.body, "<Checksum"+strings.ToUpper(sum)+">"+want+"</Checksum"+strings.ToUpper(sum)+"><ChecksumType>FULL_OBJECT<") {
+			t.Error(copied.body)
+		}
+		for _, target := range []string{"/bkt/sum", "/bkt/copy", "/bkt/sum?partNumber=1"} {
+			status := 200
+			if strings.Contains(target, "?") {
+				status = 206
+			}
+			h := w.want(status, "", http.MethodGet, target, "", "x-amz-checksum-mode", "ENABLED").header
+			if got := checksumHeaders(h); len(got) != 1 || h.Get(name) != want || h.Get("X-Amz-Checksum-Type") != "FULL_OBJECT" {
+				t.Errorf("%s %s: %v", sum, target, h)
+			}
+		}
+		for method, headers := range map[string][]string{http.MethodGet: {"x-amz-checksum-mode", "ENABLED", "Range", "bytes=1-2"}, http.MethodHead: nil} {
+			if h := w.do(method, "/bkt/sum", "", headers...).header; len(checksumHeaders(h)) != 0 || h.Get("X-Amz-Checksum-Type") != "" {
+				t.Error(h)
+			}
+		}
+		if re := w.want(200, "", http.MethodGet, "/bkt?prefix=sum", ""); !strings.Contains(re.body, "<ChecksumAlgorithm>"+strings.ToUpper(sum)+"</ChecksumAlgorithm><ChecksumType>FULL_OBJECT<") {
+			t.Error(re.body)
+		}
 	}
-	if h := w.want(206, "", http.MethodGet, "/bkt/sha", "", "x-amz-checksum-mode", "ENABLED", "Range", "bytes=1-2").header; h.Get("X-Amz-Checksum-Type") != "" {
-		t.Error(h)
+	if re := w.want(200, "", http.MethodPut, "/bkt/copy", "", "x-amz-copy-source", "bkt/sum", "x-amz-checksum-algorithm", "CRC64NVME"); !strings.Contains(re.body, "<ChecksumCRC64NVME>") {
+		t.Error(re.body)
 	}
-	if h := w.want(200, "", http.MethodHead, "/bkt/sha", "").header; h.Get("X-Amz-Checksum-Type") != "" {
-		t.Error(h)
+}
+
+// checksumHeaders are the algorithms of the checksums that an answer tells.
+func checksumHeaders(h http.Header) []string {
+	var names []string
+	for name := range h {
+		if sum, ok := strings.CutPrefix(name, "X-Amz-Checksum-"); ok && sum != "Type" && sum != "Algorithm" {
+			names = append(names, sum)
+		}
 	}
+	return names
 }
 
 func TestLengths(t *testing.T) {

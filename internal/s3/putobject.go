@@ -1,8 +1,6 @@
 package s3
 
 import (
-	"encoding/base64"
-	"errors"
 	"net/http"
 
 	"hugbucket/internal/object"
@@ -10,17 +8,15 @@ import (
 
 // putObject implements PutObject.
 func (q *request) putObject() error {
-	h := q.r.Header
-	if q.r.ContentLength == 0 && h["Content-Length"] == nil && q.r.TransferEncoding == nil && q.r.ProtoMajor == 1 {
-		return missingLength.err()
+	if err := q.needLength(); err != nil {
+		return err
 	}
-	select {
-	case q.s.uploads <- struct{}{}:
-		defer func() { <-q.s.uploads }()
-	default:
-		return slowDown.err().with("Retry-After", "1")
+	give, err := q.takeUpload()
+	if err != nil {
+		return err
 	}
-	attrs, err := readAttrs(h)
+	defer give()
+	attrs, err := readAttrs(q.r.Header)
 	if err != nil {
 		return err
 	}
@@ -33,27 +29,24 @@ func (q *request) putObject() error {
 		return err
 	}
 	info, err := q.s.store.Put(q.r.Context(), q.bucket, q.key, p, object.PutOptions{
-		Attrs: attrs, If: cond, Size: max(p.size, 0), Sized: p.size >= 0,
-		MD5: p.md5, SHA256: p.sha256, WantSHA256: p.sum != nil && p.sum.name == "sha256",
+		Attrs: attrs, If: cond, Size: max(p.size, 0), Sized: p.size >= 0, MD5: p.md5, SHA256: p.sha256,
+		Note: func() string { return keepSum(p.sum) },
 	})
 	q.moved = p.checks.n
-	if bad := p.failed(); bad != nil {
-		return bad // a client that hangs up also ends the request's context, and the store may say so first
-	}
-	if errors.Is(err, object.ErrDigest) {
-		return p.digestError(err)
-	}
-	if err != nil {
+	if err := p.storeError(err); err != nil {
 		return q.conditionError(err, "")
 	}
-	out := q.w.Header()
-	out["ETag"] = []string{`"` + info.ETag + `"`}
-	if p.sum != nil {
-		out[checksumPrefix+p.sum.name] = []string{base64.StdEncoding.EncodeToString(p.sum.want)}
-		out["x-amz-checksum-type"] = []string{fullObject}
-	} else {
-		writeChecksums(out, object.Digests{CRC64NVME: info.Digests.CRC64NVME})
-	}
+	h := q.w.Header()
+	h["ETag"] = []string{`"` + info.ETag + `"`}
+	sumOf(&info).headers(h)
 	q.send(http.StatusOK)
+	return nil
+}
+
+// needLength refuses an upload of which neither the length nor an end is announced.
+func (q *request) needLength() error {
+	if q.r.ContentLength == 0 && q.r.Header["Content-Length"] == nil && q.r.TransferEncoding == nil && q.r.ProtoMajor == 1 {
+		return missingLength.err()
+	}
 	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"hugbucket/internal/object"
 )
 
 // byteRange is a part of an object.
@@ -48,6 +50,19 @@ func parseRange(s string, size int64) (r byteRange, partial, ok bool) {
 		return byteRange{}, false, false
 	}
 	return byteRange{from, min(to, size-1) - from + 1}, true, true
+}
+
+// partRange is the n-th part, counted from 1, of an object that has so many.
+func partRange(parts []object.PartRun, n int) byteRange {
+	var off int64
+	for _, run := range parts {
+		if n <= run.Count {
+			return byteRange{off + int64(n-1)*run.Size, run.Size}
+		}
+		n -= run.Count
+		off += int64(run.Count) * run.Size
+	}
+	return byteRange{off, 0}
 }
 
 func isDigits(s string) bool {

@@ -100,6 +100,19 @@ func (q *request) sendError(e *apiError) {
 		return
 	}
 	x := newXML()
+	x.err(q, e)
+	h["Content-Type"] = []string{"application/xml"}
+	if q.r.Method == http.MethodHead {
+		q.send(e.status)
+		return
+	}
+	h["Content-Length"] = []string{strconv.Itoa(x.Len())}
+	q.send(e.status)
+	_, _ = q.w.Write(x.Bytes()) // the writer keeps the error for the log
+}
+
+// err writes an error document.
+func (x *xmlDoc) err(q *request, e *apiError) {
 	x.open("Error")
 	x.elem("Code", e.code)
 	x.elem("Message", e.message)
@@ -110,14 +123,6 @@ func (q *request) sendError(e *apiError) {
 	x.elem("RequestId", q.reqID)
 	x.elem("HostId", hostID)
 	x.close("Error")
-	h["Content-Type"] = []string{"application/xml"}
-	if q.r.Method == http.MethodHead {
-		q.send(e.status)
-		return
-	}
-	h["Content-Length"] = []string{strconv.Itoa(x.Len())}
-	q.send(e.status)
-	_, _ = q.w.Write(x.Bytes()) // the writer keeps the error for the log
 }
 
 const (
@@ -177,7 +182,7 @@ func (x *xmlDoc) elem(name, text string) {
 
 func (x *xmlDoc) int(name string, n int64) { x.elem(name, strconv.FormatInt(n, 10)) }
 
-func (x *xmlDoc) bool(name string, b bool) { x.elem(name, strconv.FormatBool(b)) }
+func (x *xmlDoc) truncated(b bool) { x.elem("IsTruncated", strconv.FormatBool(b)) }
 
 func (x *xmlDoc) time(name string, t time.Time) {
 	x.elem(name, t.UTC().Format("2006-01-02T15:04:05.000Z"))

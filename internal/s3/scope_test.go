@@ -2,6 +2,7 @@ package s3
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -139,6 +140,10 @@ func TestNotImplemented(t *testing.T) {
 	w.want(200, "", http.MethodPut, "/bkt", "")
 	w.want(200, "", http.MethodPut, "/bkt/k", "content")
 	w.want(200, "", http.MethodPut, "/empty", "")
+	served := map[string]string{ // methods, of buckets and of objects
+		"/empty?uploads": "GET", "/bkt/k?uploads": "POST", "/bkt/k?uploadId": "GET POST DELETE", "/bkt/k?partNumber": "GET PUT HEAD",
+		"/bkt/k?attributes": "GET",
+	}
 	for _, sub := range subresources {
 		if sub == "list-type" || sub == "delete" || sub == "location" {
 			continue
@@ -148,6 +153,9 @@ func TestNotImplemented(t *testing.T) {
 				continue
 			}
 			for _, target := range []string{"/empty?" + sub, "/bkt/k?" + sub, "/bkt/k?" + sub + "=1"} {
+				if slices.Contains(strings.Fields(served[strings.TrimSuffix(target, "=1")]), m) {
+					continue
+				}
 				re := w.want(501, "", m, target, "<x/>")
 				if m != http.MethodHead && !strings.Contains(re.body, "<Parameter>"+sub+"</Parameter>") {
 					t.Errorf("%s %s: %s", m, target, re.body)
@@ -216,6 +224,7 @@ func TestConfig(t *testing.T) {
 		"without '/'":                  {Keys: []Key{{AccessKey: "a/b", SecretKey: "s"}}},
 		"not supported yet":            {Domain: "s3.lan"},
 		"region":                       {Region: "a b"},
+		"upload expiry":                {UploadExpiry: -1},
 	} {
 		err := c.Validate()
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {

@@ -3,7 +3,6 @@ package s3
 import (
 	"fmt"
 	"net/http"
-	"runtime/debug"
 	"time"
 
 	"hugbucket/internal/object"
@@ -16,7 +15,7 @@ import (
 // the whole of a transfer.
 const stallTime = 60 * time.Second
 
-// maxUploads is how many PutObjects may be under way. Each holds some 3 MiB.
+// maxUploads is how many objects and parts may be under way. Each holds some 3 MiB.
 const maxUploads = 100
 
 // Server is the S3 door. It is an http.Handler, safe for concurrent use. Nothing that cleans paths may stand before it.
@@ -29,6 +28,8 @@ type Server struct {
 	router *httprouter.Router
 	now    func() time.Time
 	stall  time.Duration
+	// patience and heartbeat are those of answers that take long.
+	patience, heartbeat time.Duration
 	// uploads and large hold an element for each upload under way, and for each large XML body.
 	uploads chan struct{}
 	large   chan struct{}
@@ -46,7 +47,7 @@ func New(store *object.Store, cfg Config, log zerolog.Logger) (*Server, error) {
 	}
 	s := &Server{
 		store: store, cfg: cfg, log: log, keys: make(map[string]*Key, len(cfg.Keys)), signer: newSigner(),
-		now: cfg.Now, stall: stallTime,
+		now: cfg.Now, stall: stallTime, patience: patience, heartbeat: heartbeat,
 		uploads: make(chan struct{}, maxUploads), large: make(chan struct{}, maxLargeXML),
 	}
 	if s.now == nil {
@@ -72,7 +73,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.router.Se
 // serve answers one request, writes its log line, and survives a panic.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	q := &request{s: s, w: newResponse(w, r, s.stall), r: r, reqID: newRequestID(), start: time.Now(), moved: -1}
-	err := q.handleSafely()
+	err := safely(q.handle)
 	if err != nil {
 		q.err = answerTo(err, q.bucket, q.key)
 	}
@@ -87,14 +88,4 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		q.linger()
 	}
-}
-
-// handleSafely makes an error of a panic.
-func (q *request) handleSafely() (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
-		}
-	}()
-	return q.handle()
 }

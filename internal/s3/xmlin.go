@@ -15,8 +15,8 @@ const (
 	// maxXMLDepth is deeper than any document of the protocol, and maxXMLAttrs more than any of its elements has.
 	maxXMLDepth = 16
 	maxXMLAttrs = 8
-	// maxXMLTokens leaves room for maxDeletes objects with all their elements, and space between them.
-	maxXMLTokens = 32 << 10
+	// maxXMLTokens is for each row that a document may have: for all its elements, and the space between them.
+	maxXMLTokens = 32
 	// maxXMLText is how much character data may come in one piece, in disguise: more than a key can be.
 	maxXMLText = 8 << 10
 
@@ -25,9 +25,18 @@ const (
 	maxLargeXML = 2
 )
 
+// document is what a request's body may be.
+type document struct {
+	root  string
+	limit int64  // bytes
+	row   string // the element that it has many of
+	rows  int    // how many
+}
+
 // readXML reads the body, which may be empty, checks its digests, and decodes it into v when it is not. It says whether
 // there was a document.
-func (q *request) readXML(root string, limit int64, v any) (bool, error) {
+func (q *request) readXML(doc document, v any) (bool, error) {
+	limit := doc.limit
 	tooLong := messageTooLong.err("MaxMessageLengthBytes", strconv.FormatInt(limit, 10))
 	if q.r.ContentLength > limit {
 		return false, tooLong
@@ -54,7 +63,7 @@ func (q *request) readXML(root string, limit int64, v any) (bool, error) {
 	case body.Len() == 0:
 		return false, nil
 	}
-	if err := decodeXML(body.Bytes(), root, v); err != nil {
+	if err := decodeXML(body.Bytes(), doc, v); err != nil {
 		return false, malformedXML.err().because(err)
 	}
 	return true, nil
@@ -72,23 +81,23 @@ func (s *Server) takeLarge(ctx context.Context) error {
 	}
 }
 
-// decodeXML decodes one document with the given root. It takes no DOCTYPE, no other encoding than UTF-8, nothing deep, and
+// decodeXML decodes one document. It takes no DOCTYPE, no other encoding than UTF-8, nothing deep, and
 // nothing after the root.
-func decodeXML(data []byte, root string, v any) error {
+func decodeXML(data []byte, doc document, v any) error {
 	if !utf8.Valid(data) {
 		return errors.New("it is not valid UTF-8")
 	}
 	in := &controlHider{data: data}
-	d := xml.NewTokenDecoder(&soberTokens{in: in, d: xml.NewDecoder(in)})
+	d := xml.NewTokenDecoder(&soberTokens{in: in, d: xml.NewDecoder(in), doc: doc})
 	start, err := rootElement(d)
 	if err != nil {
 		return err
 	}
-	if start.Name.Local != root {
-		return fmt.Errorf("the root is %q, not %q", start.Name.Local, root)
+	if start.Name.Local != doc.root {
+		return fmt.Errorf("the root is %q, not %q", start.Name.Local, doc.root)
 	}
 	if err := d.DecodeElement(v, start); err != nil {
-		return fmt.Errorf("decode %s: %w", root, err)
+		return fmt.Errorf("decode %s: %w", doc.root, err)
 	}
 	for {
 		switch t, err := d.Token(); {
@@ -132,11 +141,12 @@ func isFiller(t xml.Token) bool {
 // soberTokens refuses what a request has no use for, before more is made of it: a document must not take much more memory
 // than its bytes.
 type soberTokens struct {
-	in      *controlHider
-	d       *xml.Decoder
-	depth   int
-	n       int // tokens
-	objects int // elements that may be those of DeleteObjects
+	in    *controlHider
+	d     *xml.Decoder
+	doc   document
+	depth int
+	n     int // tokens
+	rows  int // elements that may be rows
 }
 
 var _ xml.TokenReader = (*soberTokens)(nil)
@@ -144,7 +154,7 @@ var _ xml.TokenReader = (*soberTokens)(nil)
 // Token implements xml.TokenReader.
 func (s *soberTokens) Token() (xml.Token, error) {
 	s.in.token = 0
-	if s.n++; s.n > maxXMLTokens {
+	if s.n++; s.n > maxXMLTokens*max(s.doc.rows, maxXMLDepth) {
 		return nil, errors.New("there are too many tags")
 	}
 	t, err := s.d.RawToken()
@@ -158,9 +168,9 @@ func (s *soberTokens) Token() (xml.Token, error) {
 		if len(t.Attr) > maxXMLAttrs {
 			return nil, errors.New("an element has too many attributes")
 		}
-		if t.Name.Local == "Object" {
-			if s.objects++; s.objects > maxDeletes {
-				return nil, errors.New("there are too many objects")
+		if t.Name.Local == s.doc.row {
+			if s.rows++; s.rows > s.doc.rows {
+				return nil, errors.New("there are too many rows")
 			}
 		}
 	case xml.CharData:
