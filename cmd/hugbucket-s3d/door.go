@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -39,11 +40,13 @@ func open(cfg *config.Config, store *object.Store, log zerolog.Logger) (*daemon.
 		log.Warn().Msg("no access key is configured: everybody may read, write and delete everything")
 		status = "ANONYMOUS: everybody may read, write and delete everything"
 	}
-	return &daemon.Door{Handler: srv, Status: status}, nil
+	return &daemon.Door{Handler: srv, Tend: srv.Tend, Status: status}, nil
 }
 
 func s3Config(cfg *config.Config) s3.Config {
-	out := s3.Config{Region: cfg.S3.Region, StrictRegion: cfg.S3.StrictRegion, Domain: cfg.S3.Domain}
+	out := s3.Config{
+		Region: cfg.S3.Region, StrictRegion: cfg.S3.StrictRegion, Domain: cfg.S3.Domain, UploadExpiry: time.Duration(cfg.S3.UploadExpiry),
+	}
 	if cfg.S3.AccessKey != "" {
 		out.Keys = append(out.Keys, s3.Key{AccessKey: cfg.S3.AccessKey, SecretKey: cfg.S3.SecretKey})
 	}

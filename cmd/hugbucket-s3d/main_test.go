@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"hugbucket/internal/daemon"
 )
@@ -118,7 +119,7 @@ func TestCheck(t *testing.T) {
 		err := run(t.Context(), []string{"--check", "--config", path}, &out, io.Discard)
 		return out.String(), err
 	}
-	write(`{"s3": {"access_key": "AK", "secret_key": "SK", "strict_region": true,
+	write(`{"s3": {"access_key": "AK", "secret_key": "SK", "strict_region": true, "upload_expiry": "36h",
 "keys": [{"access_key": "AK2", "secret_key": "SK2", "owner": "o", "buckets": ["db01"], "prefix": "p/", "mode": "create"}]}}`)
 	if out, err := check(); err != nil || out != path+": ok\n" {
 		t.Errorf("got %q, %v", out, err)
@@ -128,7 +129,7 @@ func TestCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := s3Config(cfg)
-	if len(got.Keys) != 2 || got.Keys[0].AccessKey != "AK" || !got.StrictRegion || got.Region != "us-east-1" {
+	if len(got.Keys) != 2 || got.Keys[0].AccessKey != "AK" || !got.StrictRegion || got.UploadExpiry != 36*time.Hour || got.Region != "us-east-1" {
 		t.Errorf("got %+v", got)
 	}
 	if k := got.Keys[1]; k.Owner != "o" || k.Buckets[0] != "db01" || k.Prefix != "p/" || k.Mode != "create" || k.SecretKey != "SK2" {

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // checker collects the rules that a configuration breaks.
@@ -216,6 +217,9 @@ func (c *checker) s3() {
 	s := c.cfg.S3
 	if !region.MatchString(s.Region) {
 		c.fail("s3.region", "must be letters, digits, \".\", \"_\" and \"-\"")
+	}
+	if s.UploadExpiry < Duration(time.Hour) {
+		c.fail("s3.upload_expiry", "must be at least 1h")
 	}
 	c.bothOrNeither("s3.access_key", s.AccessKey, "s3.secret_key", s.SecretKey)
 	c.accessKey("s3.access_key", s.AccessKey)

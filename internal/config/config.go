@@ -103,7 +103,7 @@ type S3 struct {
 	Keys          []S3Key  `json:"keys"`
 	Domain        string   `json:"domain"`
 	StrictRegion  bool     `json:"strict_region"`
-	UploadExpiry  Duration `json:"upload_expiry"`
+	UploadExpiry  Duration `json:"upload_expiry"` // of multipart uploads that get no more parts
 }
 
 // S3Key is a further key pair, limited to buckets, a prefix and a mode.

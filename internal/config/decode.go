@@ -24,7 +24,6 @@ var unsupported = map[string]any{
 	"hooks.failure":     nil,
 	"storage.driver":    "disk",
 	"s3.domain":         "",
-	"s3.upload_expiry":  nil,
 	"ftp":               nil,
 	"hub":               nil,
 	"metrics.host":      nil,

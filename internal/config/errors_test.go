@@ -76,6 +76,8 @@ func TestErrors(t *testing.T) {
 		"region":       {`{"s3": {"region": ""}}`, `config.json:1: s3.region: must be letters, digits, ".", "_" and "-"`},
 		"access key":   {`{"s3": {"access_key": "a/b", "secret_key": "c"}}`, `config.json:1: s3.access_key: must be printable ASCII without spaces, "/", "," and "="`},
 		"half key":     {`{"s3": {"keys": [{"access_key": "a"}]}}`, "config.json:1: s3.keys[0]: must have an access_key and a secret_key"},
+		"short upload": {`{"s3": {"upload_expiry": "59m"}}`, "config.json:1: s3.upload_expiry: must be at least 1h"},
+		"no expiry":    {`{"s3": {"upload_expiry": ""}}`, "config.json:1: s3.upload_expiry: must be at least 1h"},
 		"same key": {
 			"{\"s3\": {\"access_key\": \"a\", \"secret_key\": \"b\",\n\"keys\": [{\"access_key\": \"a\", \"secret_key\": \"b\"}]}}",
 			"config.json:2: s3.keys[0].access_key: is also s3.access_key",
@@ -126,8 +128,6 @@ func TestUnsupported(t *testing.T) {
 		{bucket + `"max_age": "7d"}]}`, "buckets[0].max_age"},
 		{`{"storage": {"driver": "hub"}}`, "storage.driver"},
 		{`{"s3": {"domain": "s3.lan"}}`, "s3.domain"},
-		{`{"s3": {"upload_expiry": "7d"}}`, "s3.upload_expiry"},
-		{`{"s3": {"upload_expiry": ""}}`, "s3.upload_expiry"},
 		{`{"ftp": {"username": "u", "password": "p"}}`, "ftp"},
 		{`{"ftp": {}}`, "ftp"},
 		{`{"hub": {"port": 8090}}`, "hub"},

@@ -44,6 +44,8 @@ type Door struct {
 	Handler http.Handler
 	// Reload applies what may change while the door serves, or returns an error and changes nothing. It may be nil.
 	Reload func(*config.Config) error
+	// Tend is what the door has to do beside serving, until ctx ends. It may be nil.
+	Tend func(ctx context.Context)
 	// Status says in a few words what an administrator must know all the time. It may be empty.
 	Status string
 }
@@ -241,6 +243,14 @@ func (p Program) serve(c *control, cfg *config.Config, store *object.Store, log 
 		n.watch(watching, interval)
 	}()
 	defer func() { stopWatching(); <-watched }()
+	tended := make(chan struct{})
+	go func() {
+		defer close(tended)
+		if door.Tend != nil {
+			door.Tend(watching)
+		}
+	}()
+	defer func() { stopWatching(); <-tended }()
 
 	n.ready(status)
 	log.Info().Str("address", addresses(ls)).Bool("tls", tlsConfig != nil).Str("version", version).Msg("serving")

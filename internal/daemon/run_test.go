@@ -200,6 +200,32 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// What a door does beside serving ends before the store is closed.
+func TestTend(t *testing.T) {
+	p := testProgram(hello)
+	open := p.Open
+	begun, ended := make(chan struct{}), make(chan struct{})
+	var store *driver
+	p.Open = func(cfg *config.Config, s *object.Store, log zerolog.Logger) (*Door, error) {
+		door, err := open(cfg, s, log)
+		door.Tend = func(ctx context.Context) {
+			close(begun)
+			<-ctx.Done()
+			if store.closed.Load() {
+				t.Error("the store was closed before")
+			}
+			close(ended)
+		}
+		return door, err
+	}
+	i := start(t, p, anyPort, nil)
+	store = i.store
+	i.address()
+	<-begun
+	i.stop()
+	<-ended
+}
+
 func TestRunEndsWithContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ready := make(chan string, 8)
