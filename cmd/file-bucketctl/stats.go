@@ -78,6 +78,9 @@ type statsResult struct {
 	Buckets []statsBucket `json:"buckets"`
 	Objects int64         `json:"objects"`
 	Logical int64         `json:"logical"`
+	Uploads int64         `json:"uploads"`    // multipart ones under way, which objects, logical and in_use do not count
+	Parts   int64         `json:"parts"`      // that have come for them,
+	Pending int64         `json:"part_bytes"` // and what these are long
 	Unique  int64         `json:"unique"`
 	InUse   int64         `json:"in_use"` // of unique, what objects need
 	Stored  int64         `json:"stored"`
@@ -90,8 +93,8 @@ type statsResult struct {
 
 func newStatsResult(s disk.Stats) statsResult {
 	r := statsResult{
-		Buckets: []statsBucket{}, Objects: s.Objects, Logical: s.Logical, Unique: s.Unique, InUse: s.Referenced, Stored: s.Stored,
-		OnDisk: s.OnDisk, Catalog: s.Catalog, Index: s.Index, Free: s.Free,
+		Buckets: []statsBucket{}, Objects: s.Objects, Logical: s.Logical, Uploads: s.Uploads, Parts: s.Parts, Pending: s.PartBytes,
+		Unique: s.Unique, InUse: s.Referenced, Stored: s.Stored, OnDisk: s.OnDisk, Catalog: s.Catalog, Index: s.Index, Free: s.Free,
 	}
 	for _, b := range s.Buckets {
 		r.Buckets = append(r.Buckets, statsBucket(b))
@@ -114,6 +117,10 @@ func (r statsResult) text() string {
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
 	_, _ = io.WriteString(w, strings.Join(rows, ""))
 	_ = w.Flush()
+	if r.Uploads > 0 {
+		fmt.Fprintf(&b, "\nuploads in parts under way: %s, of which %s parts of %s in all have come\n",
+			count(r.Uploads), count(r.Parts), bytesText(r.Pending))
+	}
 	fmt.Fprintf(&b, "\non disk: %s of content, %s of catalog, %s of index; %s of the file system are free\n",
 		bytesText(r.OnDisk), bytesText(r.Catalog), bytesText(r.Index), bytesText(r.Free))
 	if r.GC == nil {

@@ -121,6 +121,11 @@ on disk: 60 GiB of content, 3.0 MiB of catalog, 2.0 MiB of index; 1.0 TiB of the
 	if got := r.text(); got != want+"what gc would free is not known: "+disk.ErrBusy.Error()+"\n" {
 		t.Errorf("got\n%s", got)
 	}
+	r.Uploads, r.Parts, r.Pending = 2, 1200, 6<<30
+	if got := r.text(); !strings.Contains(got, "\n\nuploads in parts under way: 2, of which 1,200 parts of 6.0 GiB in all have come\n\non disk: ") {
+		t.Errorf("got\n%s", got)
+	}
+	r.Uploads = 0
 	r.GC = &gcResult{Freed: 10 << 30, Waiting: 1 << 30}
 	if got := r.text(); got != want+"gc would free 10 GiB, and 1.0 GiB more once nobody needs them\n" {
 		t.Errorf("got\n%s", got)

@@ -17,6 +17,9 @@ type Stats struct {
 
 	Objects    int64 // how many
 	Logical    int64 // what the objects are long, each counted
+	Uploads    int64 // how many are under way; their parts are no objects, and count in none of the other figures but Unique and Stored
+	Parts      int64 // how many have come for them
+	PartBytes  int64 // what the parts are long, each counted
 	Unique     int64 // of all xorbs, not compressed; also of those that no object refers to
 	Referenced int64 // of the xorbs that an object refers to, not compressed
 	Stored     int64 // of all xorbs, as they lie on disk
@@ -63,7 +66,7 @@ const statsPage = 1000
 // Stats counts what is stored. It reads all rows, in pages, and no content.
 func (d *Driver) Stats(ctx context.Context, p Progress) (Stats, error) {
 	c := &counter{d: d, progress: p}
-	for _, step := range []func(context.Context) error{c.buckets, c.xorbs, c.files} {
+	for _, step := range []func(context.Context) error{c.buckets, c.uploads, c.parts, c.xorbs, c.files} {
 		if err := step(ctx); err != nil {
 			return Stats{}, fmt.Errorf("count what is in store %s: %w", d.dir, err)
 		}
@@ -173,6 +176,58 @@ func (c *counter) file(ctx context.Context, file int64, xorbs *idSet, b *BucketS
 		if len(page) < statsPage {
 			return nil
 		}
+	}
+}
+
+// uploads counts the uploads that are not done.
+func (c *counter) uploads(ctx context.Context) error {
+	type upload struct {
+		id   string
+		done bool
+	}
+	scan := func(rows *sql.Rows) (u upload, err error) {
+		err = rows.Scan(&u.id, &u.done)
+		return u, err
+	}
+	for last := ""; ; {
+		if err := live(ctx); err != nil {
+			return err
+		}
+		page, err := collect(brief(ctx), c.d.reads.db, scan, `SELECT id, done FROM uploads WHERE id > ? ORDER BY id LIMIT ?`, last, statsPage)
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		for _, u := range page {
+			if !u.done {
+				c.Uploads++
+			}
+			last = u.id
+		}
+	}
+}
+
+// parts counts the parts of uploads.
+func (c *counter) parts(ctx context.Context) error {
+	type part struct{ id, size int64 }
+	scan := func(rows *sql.Rows) (p part, err error) {
+		err = rows.Scan(&p.id, &p.size)
+		return p, err
+	}
+	for last := int64(0); ; {
+		if err := live(ctx); err != nil {
+			return err
+		}
+		page, err := collect(brief(ctx), c.d.reads.db, scan, `SELECT p.id, f.size FROM parts p JOIN files f ON f.id = p.file
+			WHERE p.id > ? ORDER BY p.id LIMIT ?`, last, statsPage)
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		for _, p := range page {
+			c.Parts++
+			c.PartBytes += p.size
+			last = p.id
+		}
+		c.progress.tell(Step{Name: "counting parts of uploads", Done: c.Parts})
 	}
 }
 

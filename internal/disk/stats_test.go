@@ -45,6 +45,16 @@ func TestStats(t *testing.T) {
 		}
 		infos[name][key], infos["bucket"]["made"] = info, info
 	}
+	_, refs := uploadIn(t, s, "open", randomBytes(300_000, 1), randomBytes(2_000_000, 2))
+	uploadIn(t, s, "no part yet")
+	done, doneRefs := uploadIn(t, s, "made", randomBytes(100, 3))
+	_, err := s.Complete(t.Context(), done, doneRefs, object.CompleteOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if infos["bucket"]["made"], err = s.Stat(t.Context(), "bucket", "made"); err != nil {
+		t.Fatal(err)
+	}
 	var steps []string
 	got, err := d.Stats(t.Context(), func(p Step) {
 		if !slices.Contains(steps, p.Name) {
@@ -54,12 +64,12 @@ func TestStats(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(steps, []string{"counting objects", "counting xorbs", "measuring files"}) {
+	if !slices.Equal(steps, []string{"counting objects", "counting parts of uploads", "counting xorbs", "measuring files"}) {
 		t.Errorf("%q", steps)
 	}
 
 	// The model reads the files of the objects, and asks for each xorb by its hash.
-	want := Stats{OnDisk: diskUse(t, d.dir)}
+	want := Stats{OnDisk: diskUse(t, d.dir), Uploads: 2, Parts: int64(len(refs)), PartBytes: 2_300_000}
 	used := make(map[xet.Hash]bool)
 	for _, name := range names {
 		b := BucketStats{Name: name, Owner: "owner of " + name}

@@ -237,15 +237,18 @@ func damaged(h xet.Hash, at place, err error) error {
 	return fmt.Errorf("read %s: %w", where, ioError(err))
 }
 
-// hurtByHash asks for the first keys that a xorb hurts, by the xorb's hash.
-const hurtByHash = `SELECT b.name, k.key FROM xorbs x JOIN refs r ON r.xorb = x.id JOIN keys k ON k.file = r.file
-	JOIN buckets b ON b.id = k.bucket WHERE x.hash = ? LIMIT ?`
+// hurtByHash asks for the first keys that a xorb hurts, by the xorb's hash, and behind them for the parts of uploads.
+const hurtByHash = `SELECT b.name, k.key, '' FROM xorbs x JOIN refs r ON r.xorb = x.id JOIN keys k ON k.file = r.file
+		JOIN buckets b ON b.id = k.bucket WHERE x.hash = ?1
+	UNION ALL SELECT b.name, u.key, ' (part ' || p.number || ' of upload ' || u.id || ')' FROM xorbs x
+		JOIN refs r ON r.xorb = x.id JOIN parts p ON p.file = r.file JOIN uploads u ON u.id = p.upload
+		JOIN buckets b ON b.id = u.bucket WHERE x.hash = ?1 LIMIT ?2`
 
-// hurtBy returns the first keys that a damaged xorb hurts, as bucket/key.
+// hurtBy returns the first keys that a damaged xorb hurts, as bucket/key, and of uploads under way the parts.
 func (d *Driver) hurtBy(ctx context.Context, h xet.Hash) (keys []string, err error) {
 	rows, err := anyRows(ctx, d.reads.db, hurtByHash, h[:], warnKeys)
 	for _, r := range rows {
-		keys = append(keys, fmt.Sprintf("%s/%s", r[0], r[1]))
+		keys = append(keys, fmt.Sprintf("%s/%s%s", r[0], r[1], r[2]))
 	}
 	return keys, err
 }
