@@ -54,9 +54,10 @@ run: build
 test:
 	go test ./...
 
-# Needs curl, aws and python3.
+# Needs curl, aws, python3 and boto3.
 test-clients: build
 	debian/tests/push-and-read-back bin
+	debian/tests/multipart bin
 	debian/tests/look-after bin
 
 check:
