@@ -2,15 +2,11 @@ package object
 
 import (
 	"context"
-	"crypto/md5"
-	"crypto/sha256"
 	"fmt"
-	"hash"
 	"io"
 	"sync"
 	"sync/atomic"
 
-	"github.com/minio/crc64nvme"
 	"golang.org/x/sync/errgroup"
 
 	"hugbucket/internal/xet"
@@ -80,6 +76,7 @@ func getBatch() *batch { return batches.Get().(*batch) } //nolint:errcheck,force
 // chunks run beside each other; what fits one batch is done without starting anything.
 func ingest(ctx context.Context, sess Session, r io.Reader, wantSHA256 bool) (ingested, error) {
 	d := newDigester(wantSHA256)
+	defer d.close()
 	p := newPacker(sess)
 	first := getBatch()
 	if err := first.fill(r); err != nil {
@@ -102,6 +99,7 @@ func ingest(ctx context.Context, sess Session, r io.Reader, wantSHA256 bool) (in
 
 // pipeline feeds first and the rest of r to the digester and the packer, each in a goroutine of its own.
 func pipeline(ctx context.Context, r io.Reader, first *batch, d *digester, p *packer) error {
+	defer d.amongMany()()
 	g, gctx := errgroup.WithContext(ctx)
 	free := make(chan *batch, batchesInFlight)
 	toDigest, toPack := make(chan *batch, batchesInFlight), make(chan *batch, batchesInFlight)
@@ -193,34 +191,4 @@ func nextBatch(ctx context.Context, free <-chan *batch, made *int) (*batch, erro
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-}
-
-// digester computes the digests of the whole stream, each once.
-type digester struct {
-	md5, crc hash.Hash
-	sha      hash.Hash // nil when nobody asked
-}
-
-func newDigester(wantSHA256 bool) *digester {
-	d := &digester{md5: md5.New(), crc: crc64nvme.New()}
-	if wantSHA256 {
-		d.sha = sha256.New()
-	}
-	return d
-}
-
-func (d *digester) write(p []byte) {
-	d.md5.Write(p)
-	d.crc.Write(p)
-	if d.sha != nil {
-		d.sha.Write(p)
-	}
-}
-
-func (d *digester) sum() Digests {
-	out := Digests{MD5: d.md5.Sum(nil), CRC64NVME: d.crc.Sum(nil)}
-	if d.sha != nil {
-		out.SHA256 = d.sha.Sum(nil)
-	}
-	return out
 }
