@@ -135,8 +135,16 @@ func TestCheck(t *testing.T) {
 	if k := got.Keys[1]; k.Owner != "o" || k.Buckets[0] != "db01" || k.Prefix != "p/" || k.Mode != "create" || k.SecretKey != "SK2" {
 		t.Errorf("got %+v", k)
 	}
-	write(`{"s3": {"keys": [{"access_key": "a", "secret_key": "b", "prefix": "` + strings.Repeat("x", 2000) + `"}]}}`)
-	if _, err := check(); daemon.Report(io.Discard, name, err) != 78 || !strings.HasPrefix(err.Error(), path+":1: s3.keys[0].prefix: ") {
-		t.Errorf("got %v", err)
+	for scope, want := range map[string]string{
+		`"prefix": "` + strings.Repeat("x", 2000) + `"`: "prefix: must be at most 1024 bytes",
+		`"buckets": ["db01", "Db"]`:                     `buckets[1]: "Db" is no bucket name: a bucket name has 3 to 63 characters`,
+		`"buckets": ["db01", "a/b"]`:                    `buckets[1]: "a/b" is no bucket name: a bucket name is made of a-z, 0-9, '.' and '-'`,
+		`"buckets": ["*"]`:                              `buckets[0]: "*" is no bucket name: a bucket name has 3 to 63 characters`,
+		`"mode": "append"`:                              `mode: must be "read" or "write" or "create", not "append"`,
+	} {
+		write(`{"s3": {"keys": [{"access_key": "a", "secret_key": "b", ` + scope + `}]}}`)
+		if _, err := check(); daemon.Report(io.Discard, name, err) != 78 || err.Error() != path+":1: s3.keys[0]."+want {
+			t.Errorf("%s: got %v", scope, err)
+		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // checker collects the rules that a configuration breaks.
@@ -229,19 +230,40 @@ func (c *checker) s3() {
 	}
 	for i, k := range s.Keys {
 		key := Index("s3.keys", i)
-		if k.AccessKey == "" || k.SecretKey == "" {
+		switch {
+		case k.AccessKey == "" && k.SecretKey == "":
 			c.fail(key, "must have an access_key and a secret_key")
+		case k.AccessKey == "":
+			c.fail(key+".access_key", "must not be empty")
+		case k.SecretKey == "":
+			c.fail(key+".secret_key", "must not be empty")
 		}
 		if first, ok := seen[k.AccessKey]; ok && k.AccessKey != "" {
 			c.fail(key+".access_key", "is also %s", first)
 		}
 		c.accessKey(key+".access_key", k.AccessKey)
 		seen[k.AccessKey] = key + ".access_key"
-		if k.Mode != "" {
-			c.oneOf(key+".mode", k.Mode, "read", "write", "create")
-		}
-		if c.has(key+".buckets") && len(k.Buckets) == 0 {
-			c.fail(key+".buckets", "must not be empty; leave it out for all buckets")
+		c.scope(key, k)
+	}
+}
+
+// scope checks what a key is for. That buckets and prefixes can be such is for who knows the store to check.
+func (c *checker) scope(key string, k S3Key) {
+	if k.Mode != "" {
+		c.oneOf(key+".mode", k.Mode, "read", "write", "create")
+	}
+	if k.Owner == "default" {
+		c.fail(key+".owner", "must not be \"default\", which is what the owner of keys without one is called; leave it out")
+	}
+	if strings.ContainsFunc(k.Owner, unicode.IsControl) {
+		c.fail(key+".owner", "must not hold control characters")
+	}
+	if c.has(key+".buckets") && len(k.Buckets) == 0 {
+		c.fail(key+".buckets", "must not be empty; leave it out for all buckets")
+	}
+	for i, b := range k.Buckets {
+		if first := slices.Index(k.Buckets, b); first < i {
+			c.fail(Index(key+".buckets", i), "%q is also %s", b, Index(key+".buckets", first))
 		}
 	}
 }

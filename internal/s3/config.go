@@ -32,7 +32,8 @@ type Config struct {
 // Key is an access key and what it may be used for.
 type Key struct {
 	AccessKey, SecretKey string
-	// Owner owns the buckets that this key makes, and may touch no others. Empty is the default owner.
+	// Owner owns the buckets that this key makes, and may touch no others. Empty is the default owner, which answers call
+	// "default".
 	Owner string
 	// Buckets limits the key to these buckets; nil is all of its owner's.
 	Buckets []string
@@ -43,8 +44,9 @@ type Key struct {
 	//   - "": everything
 	//   - "read": list and read
 	//   - "write": list, read, write and delete objects, make buckets
-	//   - "create": put objects under keys that do not exist yet, in parts too, make buckets; neither read, list, overwrite
-	//     nor delete. Of multipart uploads it gets at those that it began itself, which it may also abort
+	//   - "create": put objects under keys that do not exist yet, in parts too, and ask whether a bucket is there; neither read,
+	//     list, overwrite, delete nor make buckets. Of multipart uploads it gets at those that it began itself, which it may
+	//     also abort
 	Mode string
 }
 
@@ -90,6 +92,9 @@ func (k *Key) validate() error {
 		if err := object.ValidBucket(b); err != nil {
 			return fmt.Errorf("buckets: %q: %w", b, err)
 		}
+	}
+	if k.Owner == defaultOwner {
+		return fmt.Errorf("owner %q: this is what the owner of keys without one is called", k.Owner)
 	}
 	if len(k.Prefix) > object.MaxKeyLen || !utf8.ValidString(k.Prefix) {
 		return fmt.Errorf("prefix %q: it must be at most %d bytes of UTF-8", k.Prefix, object.MaxKeyLen)

@@ -31,7 +31,7 @@ var modes = map[string]action{
 	"":       mayWrite | actDropBucket,
 	"read":   mayRead,
 	"write":  mayWrite,
-	"create": actProbe | actMakeBucket | actCreate,
+	"create": actProbe | actCreate,
 }
 
 // identity is who asks, after verification. The zero identity may do nothing.
@@ -109,10 +109,13 @@ func (q *request) expectOwner(header string) error {
 	return nil
 }
 
+// defaultOwner is what answers call the owner of keys that name none.
+const defaultOwner = "default"
+
 // ownerID is how an owner is called in answers.
 func ownerID(owner string) string {
 	if owner == "" {
-		return "default"
+		return defaultOwner
 	}
 	return owner
 }

@@ -63,8 +63,8 @@ func TestScopes(t *testing.T) {
 		{creator, 403, "DELETE", "/bkt", "", ""},
 		{creator, 200, "HEAD", "/bkt", "", ""},
 		{creator, 200, "GET", "/bkt?location", "", ""},
-		{creator, 200, "PUT", "/creators", "", ""},
-		{creator, 409, "PUT", "/bkt", "", ""},
+		{creator, 403, "PUT", "/creators", "", ""},
+		{creator, 403, "PUT", "/bkt", "", ""},
 
 		{bucket, 200, "GET", "/bkt", "", ""},
 		{bucket, 200, "GET", "/", "", ""},
@@ -223,6 +223,7 @@ func TestConfig(t *testing.T) {
 		"prefix \"\\xff\"":             {Keys: []Key{{AccessKey: "a", SecretKey: "s", Prefix: "\xff"}}},
 		"without '/'":                  {Keys: []Key{{AccessKey: "a/b", SecretKey: "s"}}},
 		"not supported yet":            {Domain: "s3.lan"},
+		"owner \"default\"":            {Keys: []Key{{AccessKey: "a", SecretKey: "s", Owner: "default"}}},
 		"region":                       {Region: "a b"},
 		"upload expiry":                {UploadExpiry: -1},
 	} {
