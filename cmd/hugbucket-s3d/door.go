@@ -45,7 +45,7 @@ func open(cfg *config.Config, store *object.Store, log zerolog.Logger) (*daemon.
 
 func s3Config(cfg *config.Config) s3.Config {
 	out := s3.Config{
-		Region: cfg.S3.Region, StrictRegion: cfg.S3.StrictRegion, Domain: cfg.S3.Domain, UploadExpiry: time.Duration(cfg.S3.UploadExpiry),
+		Region: cfg.S3.Region, StrictRegion: cfg.S3.StrictRegion, Domains: cfg.S3.Domain, UploadExpiry: time.Duration(cfg.S3.UploadExpiry),
 	}
 	if cfg.S3.AccessKey != "" {
 		out.Keys = append(out.Keys, s3.Key{AccessKey: cfg.S3.AccessKey, SecretKey: cfg.S3.SecretKey})

@@ -119,7 +119,7 @@ func TestCheck(t *testing.T) {
 		err := run(t.Context(), []string{"--check", "--config", path}, &out, io.Discard)
 		return out.String(), err
 	}
-	write(`{"s3": {"access_key": "AK", "secret_key": "SK", "strict_region": true, "upload_expiry": "36h",
+	write(`{"s3": {"access_key": "AK", "secret_key": "SK", "strict_region": true, "upload_expiry": "36h", "domain": ["S3.lan", "s3.example.com"],
 "keys": [{"access_key": "AK2", "secret_key": "SK2", "owner": "o", "buckets": ["db01"], "prefix": "p/", "mode": "create"}]}}`)
 	if out, err := check(); err != nil || out != path+": ok\n" {
 		t.Errorf("got %q, %v", out, err)
@@ -131,6 +131,9 @@ func TestCheck(t *testing.T) {
 	got := s3Config(cfg)
 	if len(got.Keys) != 2 || got.Keys[0].AccessKey != "AK" || !got.StrictRegion || got.UploadExpiry != 36*time.Hour || got.Region != "us-east-1" {
 		t.Errorf("got %+v", got)
+	}
+	if d := got.Domains; len(d) != 2 || d[0] != "s3.lan" || d[1] != "s3.example.com" {
+		t.Errorf("got %q", d)
 	}
 	if k := got.Keys[1]; k.Owner != "o" || k.Buckets[0] != "db01" || k.Prefix != "p/" || k.Mode != "create" || k.SecretKey != "SK2" {
 		t.Errorf("got %+v", k)

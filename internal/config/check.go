@@ -68,6 +68,9 @@ func checkRules(cfg *Config) []*Error {
 // hostName is what a host may look like that is not an address.
 var hostName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$`)
 
+// domainName is labels with dots between them.
+var domainName = regexp.MustCompile(`^(?i:[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)(?i:\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$`)
+
 func validHost(host string) bool {
 	if host == "" || hostName.MatchString(host) {
 		return true
@@ -222,6 +225,7 @@ func (c *checker) s3() {
 	if s.UploadExpiry < Duration(time.Hour) {
 		c.fail("s3.upload_expiry", "must be at least 1h")
 	}
+	c.domains(s.Domain)
 	c.bothOrNeither("s3.access_key", s.AccessKey, "s3.secret_key", s.SecretKey)
 	c.accessKey("s3.access_key", s.AccessKey)
 	seen := map[string]string{}
@@ -264,6 +268,24 @@ func (c *checker) scope(key string, k S3Key) {
 	for i, b := range k.Buckets {
 		if first := slices.Index(k.Buckets, b); first < i {
 			c.fail(Index(key+".buckets", i), "%q is also %s", b, Index(key+".buckets", first))
+		}
+	}
+}
+
+// domains checks the names below which buckets are, and makes them lower case.
+func (c *checker) domains(list Names) {
+	for i, name := range list {
+		key := "s3.domain"
+		if c.has(Index(key, 0)) {
+			key = Index(key, i)
+		}
+		list[i] = strings.ToLower(name)
+		_, isAddr := netip.ParseAddr(name)
+		switch first := slices.Index(list, list[i]); {
+		case !domainName.MatchString(name) || len(name) > 253 || isAddr == nil:
+			c.fail(key, "%q is not the name of a host; write it without port and leading dot, like \"s3.example.com\"", name)
+		case first < i:
+			c.fail(key, "%q is also %s", name, Index("s3.domain", first))
 		}
 	}
 }

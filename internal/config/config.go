@@ -101,18 +101,18 @@ type S3 struct {
 	SecretKey     string   `json:"secret_key"`
 	SecretKeyFile string   `json:"secret_key_file"`
 	Keys          []S3Key  `json:"keys"`
-	Domain        string   `json:"domain"`
+	Domain        Names    `json:"domain"` // names below which buckets are addressed; Load makes them lower case
 	StrictRegion  bool     `json:"strict_region"`
 	UploadExpiry  Duration `json:"upload_expiry"` // of multipart uploads that get no more parts
 }
 
-// S3Key is a further key pair, limited to buckets, a prefix and a mode.
+// S3Key is a further key pair, of an owner, limited to buckets, a prefix and a mode.
 type S3Key struct {
 	AccessKey     string   `json:"access_key"`
 	SecretKey     string   `json:"secret_key"`
 	SecretKeyFile string   `json:"secret_key_file"`
 	Owner         string   `json:"owner"`
-	Buckets       []string `json:"buckets"` // nil is all
+	Buckets       []string `json:"buckets"` // nil is all of its owner's
 	Prefix        string   `json:"prefix"`
 	Mode          string   `json:"mode"` // "read", "write" or "create"; empty is everything
 }

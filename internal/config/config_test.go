@@ -107,6 +107,17 @@ func TestLoadWholeShape(t *testing.T) {
 	}
 }
 
+func TestDomains(t *testing.T) {
+	clearSecrets(t)
+	for text, want := range map[string]Names{
+		`""`: nil, `[]`: nil, `"S3.Lan"`: {"s3.lan"}, `["s3.lan", "localhost", "s3.example.com"]`: {"s3.lan", "localhost", "s3.example.com"},
+	} {
+		if got := mustParse(t, `{"s3": {"domain": `+text+`}}`).S3.Domain; !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: got %q, want %q", text, got, want)
+		}
+	}
+}
+
 func TestLoadMissing(t *testing.T) {
 	if _, err := Load(filepath.Join(t.TempDir(), "none.json")); !os.IsNotExist(unwrapAll(err)) {
 		t.Errorf("got %v", err)

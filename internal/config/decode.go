@@ -23,7 +23,6 @@ var unsupported = map[string]any{
 	"hooks.timeout":     nil,
 	"hooks.failure":     nil,
 	"storage.driver":    "disk",
-	"s3.domain":         "",
 	"ftp":               nil,
 	"hub":               nil,
 	"metrics.host":      nil,
@@ -74,8 +73,13 @@ func (d *decoder) set(n *node, v reflect.Value) {
 			}
 			return
 		}
-		if v.Kind() != reflect.Struct || v.Type() == reflect.TypeFor[PortRange]() {
+		switch {
+		case v.Type() == reflect.TypeFor[Bucket](): // or an object
+		case v.Kind() != reflect.Slice:
 			d.fail(n, "must be a string")
+			return
+		case !isList(n):
+			d.fail(n, "must be a string or a list of strings")
 			return
 		}
 	}
@@ -116,6 +120,11 @@ func (d *decoder) int(n *node, v reflect.Value) {
 		return
 	}
 	v.SetInt(i)
+}
+
+func isList(n *node) bool {
+	_, ok := n.value.([]*node)
+	return ok
 }
 
 func (d *decoder) list(n *node, v reflect.Value) {

@@ -72,6 +72,17 @@ func (r *PortRange) decodeString(text string) error {
 	return nil
 }
 
+// Names are several names, or one that is written as a string. The empty string is none.
+type Names []string
+
+func (n *Names) decodeString(text string) error { //nolint:unparam // it is a stringDecoder
+	*n = nil
+	if text != "" {
+		*n = Names{text}
+	}
+	return nil
+}
+
 // A string in the list of buckets is a bare token.
 func (b *Bucket) decodeString(text string) error { //nolint:unparam // it is a stringDecoder
 	b.Token, b.bare = text, true

@@ -211,7 +211,10 @@ func (q *request) location() string {
 	if q.r.TLS != nil {
 		b.WriteByte('s')
 	}
-	b.WriteString("://" + q.r.Host + "/" + q.bucket + "/")
+	b.WriteString("://" + q.r.Host + "/")
+	if !q.byHost {
+		b.WriteString(q.bucket + "/")
+	}
 	uriEncode(&b, q.key, true)
 	return b.String()
 }

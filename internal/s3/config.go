@@ -21,8 +21,9 @@ type Config struct {
 	StrictRegion bool
 	// Keys are the access keys that may sign requests. With none, requests are not authenticated at all.
 	Keys []Key
-	// Domain would turn on virtual-host style addressing. It is not supported yet and must be empty.
-	Domain string
+	// Domains turn on virtual-host style addressing: a request whose Host is a name below one of them is about the bucket that
+	// the rest of the name is. All other requests name their bucket in the path, those whose Host is a domain itself too.
+	Domains []string
 	// UploadExpiry is how long a multipart upload may get no part before Tend drops it; 0 is for ever.
 	UploadExpiry time.Duration
 	// Now is the clock; time.Now when nil.
@@ -52,8 +53,10 @@ type Key struct {
 
 // Validate says what is wrong with the configuration.
 func (c Config) Validate() error {
-	if c.Domain != "" {
-		return fmt.Errorf("domain %q: virtual-host style addressing is not supported yet", c.Domain)
+	for _, d := range c.Domains {
+		if d == "" || strings.ContainsAny(d, ":/ ") || d[0] == '.' || d[len(d)-1] == '.' {
+			return fmt.Errorf("domain %q: it must be a host name without a port", d)
+		}
 	}
 	if c.UploadExpiry < 0 {
 		return fmt.Errorf("upload expiry %v: it must not be negative", c.UploadExpiry)

@@ -26,6 +26,7 @@ type Server struct {
 	keys   map[string]*Key
 	signer *signer
 	router *httprouter.Router
+	hosts  hosts
 	now    func() time.Time
 	stall  time.Duration
 	// patience and heartbeat are those of answers that take long.
@@ -48,7 +49,7 @@ func New(store *object.Store, cfg Config, log zerolog.Logger) (*Server, error) {
 	s := &Server{
 		store: store, cfg: cfg, log: log, keys: make(map[string]*Key, len(cfg.Keys)), signer: newSigner(),
 		now: cfg.Now, stall: stallTime, patience: patience, heartbeat: heartbeat,
-		uploads: make(chan struct{}, maxUploads), large: make(chan struct{}, maxLargeXML),
+		uploads: make(chan struct{}, maxUploads), large: make(chan struct{}, maxLargeXML), hosts: newHosts(cfg.Domains),
 	}
 	if s.now == nil {
 		s.now = time.Now

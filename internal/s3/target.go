@@ -17,6 +17,7 @@ const maxHeaderSection = 8 << 10
 type target struct {
 	bucket string // empty: the service
 	key    string // empty: the bucket
+	byHost bool   // the bucket is named by the Host header, and all of the path is the key
 	query  query
 }
 
@@ -85,17 +86,33 @@ func parsePath(escaped string) (bucket, key string, ok bool) {
 	return bucket, key, ok
 }
 
+// parseKeyPath is parsePath for a path that is a key.
+func parseKeyPath(escaped string) (key string, ok bool) {
+	rest, ok := strings.CutPrefix(escaped, "/")
+	if !ok && escaped != "" {
+		return "", false
+	}
+	return unescapePath(rest)
+}
+
 // unescapePath decodes what is not a query: "+" is a plus.
 func unescapePath(s string) (string, bool) {
 	s, err := url.PathUnescape(s)
 	return s, err == nil && utf8.ValidString(s)
 }
 
-// parseTarget reads the request line.
+// parseTarget reads the request line, and from the Host header which bucket is meant if it names one.
 func (q *request) parseTarget() error {
+	path := q.r.URL.EscapedPath()
 	var ok bool
-	if q.bucket, q.key, ok = parsePath(q.r.URL.EscapedPath()); !ok {
-		return invalidURI.err("URI", q.r.URL.EscapedPath())
+	if q.bucket, q.byHost = q.s.hosts.bucket(q.r.Host); q.byHost {
+		q.key, ok = parseKeyPath(path)
+		ok = ok && q.bucket != ""
+	} else {
+		q.bucket, q.key, ok = parsePath(path)
+	}
+	if !ok {
+		return invalidURI.err("URI", path)
 	}
 	if q.query, ok = parseQuery(q.r.URL.RawQuery); !ok {
 		return invalidURI.err("URI", q.r.URL.EscapedPath())
