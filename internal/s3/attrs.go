@@ -82,6 +82,12 @@ func writeAttrs(h http.Header, a *object.Attrs) {
 	}
 }
 
+// writeFileHash tells the Xet file hash of an object: who has the same content has the same hash, and need not fetch it. In
+// the answer to a read it is that of the whole object, whatever part is sent.
+func writeFileHash(h http.Header, info *object.Info) {
+	h["X-Xet-Hash"] = []string{info.File.String()}
+}
+
 // headerText makes text fit for a header: other doors may keep values that hold line ends.
 func headerText(s string) string {
 	if !strings.ContainsFunc(s, isControl) {

@@ -83,6 +83,7 @@ func (q *request) completeUpload() error {
 		info, err = q.s.store.Complete(q.r.Context(), q.uploadName(), c.refs, c.opts)
 		return q.conditionError(q.uploadError(err), "")
 	}, func(x *xmlDoc) {
+		writeFileHash(q.w.Header(), &info) // too late when the answer has begun
 		x.root("CompleteMultipartUploadResult")
 		x.elem("Location", q.location())
 		x.elem("Bucket", q.bucket)

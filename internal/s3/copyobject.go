@@ -51,6 +51,7 @@ func (q *request) copyObject() error {
 		}
 		return q.conditionError(err, prefix)
 	}
+	writeFileHash(q.w.Header(), &info)
 	x := newXML()
 	x.root("CopyObjectResult")
 	x.time("LastModified", info.ModTime)

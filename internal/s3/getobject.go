@@ -79,6 +79,7 @@ func (q *request) newRead(info *object.Info) (*read, error) {
 	}
 	h := a.header
 	writeAttrs(h, &info.Attrs)
+	writeFileHash(h, info)
 	h["ETag"] = []string{`"` + info.ETag + `"`}
 	h["Last-Modified"] = []string{info.ModTime.UTC().Format(http.TimeFormat)}
 	h["Accept-Ranges"] = []string{"bytes"}

@@ -39,6 +39,7 @@ func (q *request) putObject() error {
 	h := q.w.Header()
 	h["ETag"] = []string{`"` + info.ETag + `"`}
 	sumOf(&info).headers(h)
+	writeFileHash(h, &info)
 	q.send(http.StatusOK)
 	return nil
 }

@@ -74,7 +74,7 @@ func (w *response) Write(p []byte) (int, error) {
 func (q *request) send(status int) {
 	h := q.w.Header()
 	h["x-amz-request-id"] = []string{q.reqID}
-	h["x-amz-id-2"] = []string{hostID}
+	h["x-amz-id-2"] = []string{q.s.hostID}
 	q.w.WriteHeader(status)
 }
 
@@ -121,7 +121,7 @@ func (x *xmlDoc) err(q *request, e *apiError) {
 	}
 	x.elem("Resource", q.resource())
 	x.elem("RequestId", q.reqID)
-	x.elem("HostId", hostID)
+	x.elem("HostId", q.s.hostID)
 	x.close("Error")
 }
 

@@ -27,13 +27,16 @@ type Server struct {
 	signer *signer
 	router *httprouter.Router
 	hosts  hosts
+	hostID string // the x-amz-id-2 of every answer: which process it was
 	now    func() time.Time
 	stall  time.Duration
 	// patience and heartbeat are those of answers that take long.
 	patience, heartbeat time.Duration
-	// uploads and large hold an element for each upload under way, and for each large XML body.
+	// uploads and large hold an element for each upload under way, and for each large XML body, probing one while the store
+	// is asked whether it answers.
 	uploads chan struct{}
 	large   chan struct{}
+	probing chan struct{}
 }
 
 var _ http.Handler = (*Server)(nil)
@@ -49,7 +52,8 @@ func New(store *object.Store, cfg Config, log zerolog.Logger) (*Server, error) {
 	s := &Server{
 		store: store, cfg: cfg, log: log, keys: make(map[string]*Key, len(cfg.Keys)), signer: newSigner(),
 		now: cfg.Now, stall: stallTime, patience: patience, heartbeat: heartbeat,
-		uploads: make(chan struct{}, maxUploads), large: make(chan struct{}, maxLargeXML), hosts: newHosts(cfg.Domains),
+		uploads: make(chan struct{}, maxUploads), large: make(chan struct{}, maxLargeXML), probing: make(chan struct{}, 1),
+		hosts: newHosts(cfg.Domains), hostID: newHostID(),
 	}
 	if s.now == nil {
 		s.now = time.Now
