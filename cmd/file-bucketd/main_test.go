@@ -139,7 +139,7 @@ func TestPushAndReload(t *testing.T) {
 func TestHelp(t *testing.T) {
 	var out strings.Builder
 	err := run(t.Context(), []string{"--help"}, &out, io.Discard)
-	if daemon.Report(io.Discard, name, err) != 0 || !strings.Contains(out.String(), "SIGUSR2 reloads the list of buckets.") {
+	if daemon.Report(io.Discard, name, err) != 0 || !strings.Contains(out.String(), "SIGUSR2 reloads the list of buckets and the certificate.") {
 		t.Errorf("%v, %s", err, &out)
 	}
 }

@@ -9,7 +9,8 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// reloader answers SIGUSR2. It counts the reloads in a file below the runtime
+// reloader answers SIGUSR2: the certificate is read again, and the door takes
+// what it can take while it serves. It counts the reloads in a file below the runtime
 // directory, if there is one, so that whoever sent the signal can wait for the
 // result: "<generation> ok", with a note behind it when the door takes nothing
 // without a restart, or "<generation> <error>", replaced atomically.
@@ -17,13 +18,14 @@ type reloader struct {
 	program    Program
 	path       string // of the configuration
 	door       *Door
+	cert       *certificate // nil without TLS
 	log        zerolog.Logger
 	result     string // file; empty without a runtime directory
 	generation int
 }
 
-func newReloader(p Program, path string, door *Door, log zerolog.Logger) *reloader {
-	r := &reloader{program: p, path: path, door: door, log: log}
+func newReloader(p Program, path string, door *Door, cert *certificate, log zerolog.Logger) *reloader {
+	r := &reloader{program: p, path: path, door: door, cert: cert, log: log}
 	if dir := os.Getenv("RUNTIME_DIRECTORY"); dir != "" {
 		r.result = filepath.Join(dir, "reload")
 	}
@@ -55,11 +57,26 @@ func (r *reloader) apply() (note string, err error) {
 	for _, w := range warnings {
 		r.log.Warn().Msg(w)
 	}
-	if r.door.Reload == nil {
-		r.log.Info().Msg("this door has nothing to reload; the configuration is good, restart to apply it")
-		return "; restart to apply it", nil
+	var fresh *certificate
+	switch {
+	case (cfg.TLS.Cert != "") != (r.cert != nil):
+		r.log.Warn().Msg("the configuration turns TLS on or off; restart to apply it")
+		note = "; restart to apply tls"
+	case r.cert != nil:
+		if fresh, err = loadCertificate(cfg.TLS, r.log); err != nil {
+			return "", err
+		}
 	}
-	return "", r.door.Reload(cfg)
+	if r.door.Reload == nil {
+		r.log.Info().Msg("this door has nothing to reload but its certificate; the configuration is good, restart to apply it")
+		note = "; restart to apply it"
+	} else if err := r.door.Reload(cfg); err != nil {
+		return "", err
+	}
+	if fresh != nil {
+		r.cert.adopt(fresh)
+	}
+	return note, nil
 }
 
 // write is a courtesy: when it fails, the reload itself still counts.

@@ -31,7 +31,7 @@ type Program struct {
 	Socket string
 	// Address is where the door listens when systemd passes no socket.
 	Address func(*config.Config) (host string, port int)
-	// Reloads is what SIGUSR2 reloads, for the help text. Empty is nothing.
+	// Reloads is what SIGUSR2 reloads beside the certificate, for the help text. Empty is nothing.
 	Reloads string
 	// Check is about rules that only the door knows. It may be nil.
 	Check func(*config.Config) error
@@ -149,9 +149,9 @@ func (p Program) parse(args []string, env surroundings) (options, error) {
 	err := flags.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		usr2 := "checks the configuration, which a restart applies"
+		usr2 := "reloads the certificate, and checks the configuration, which a restart applies"
 		if p.Reloads != "" {
-			usr2 = "reloads " + p.Reloads
+			usr2 = "reloads " + p.Reloads + " and the certificate"
 		}
 		flags.SetOutput(env.stdout)
 		fmt.Fprintf(env.stdout, "%s: %s\n\nUsage: %s [flags]\n\n", p.Name, p.Summary, p.Name) //nolint:errcheck // help
@@ -201,10 +201,10 @@ func (p Program) serve(c *control, cfg *config.Config, store *object.Store, log 
 	if err != nil {
 		return err
 	}
+	var cert *certificate
 	var tlsConfig *tls.Config
 	if cfg.TLS.Cert != "" {
-		cert, err := loadCertificate(cfg.TLS.Cert, cfg.TLS.Key, log)
-		if err != nil {
+		if cert, err = loadCertificate(cfg.TLS, log); err != nil {
 			return err
 		}
 		tlsConfig = cert.config()
@@ -234,7 +234,7 @@ func (p Program) serve(c *control, cfg *config.Config, store *object.Store, log 
 		log.Warn().Err(err).Msg("no watchdog")
 	}
 	srv := newServer(c.running, door.Handler, tlsConfig, log)
-	reloads := newReloader(p, cfg.File(), door, log)
+	reloads := newReloader(p, cfg.File(), door, cert, log)
 	failed := srv.serve(ls)
 	watching, stopWatching := context.WithCancel(context.WithoutCancel(c.running))
 	watched := make(chan struct{})

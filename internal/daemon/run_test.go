@@ -355,7 +355,7 @@ func TestFlags(t *testing.T) {
 		"bad":      {[]string{"--check", "--config", bad}, 78, "", "testd: " + bad + ":1: unexpected end of JSON input\n"},
 		"missing":  {[]string{"--check", "--config", path + "x"}, 78, "", "testd: read configuration: open"},
 		"help":     {[]string{"--help"}, 0, ExitCodes, ""},
-		"signals":  {[]string{"--help"}, 0, "SIGUSR2 checks the configuration, which a restart applies.", ""},
+		"signals":  {[]string{"--help"}, 0, "SIGUSR2 reloads the certificate, and checks the configuration, which a restart applies.", ""},
 		"flag":     {[]string{"--prot"}, 64, "", "testd: flag provided but not defined: -prot\n"},
 		"argument": {[]string{"now"}, 64, "", "testd: unexpected argument \"now\"; see --help\n"},
 	} {

@@ -61,7 +61,9 @@ func newServer(ctx context.Context, h http.Handler, tlsConfig *tls.Config, log z
 		BaseContext:       func(net.Listener) context.Context { return base },
 		ConnState:         s.connState,
 		Protocols:         new(http.Protocols),
-		ErrorLog:          slog.NewLogLogger(panicHandler{zerolog.NewSlogHandler(log)}, slog.LevelDebug),
+		// "OPTIONS *" is for the door like any other request.
+		DisableGeneralOptionsHandler: true,
+		ErrorLog:                     slog.NewLogLogger(panicHandler{zerolog.NewSlogHandler(log)}, slog.LevelDebug),
 	}
 	// HTTP/2 has no deadlines for one request: a slow one would take those beside it along.
 	s.http.Protocols.SetHTTP1(true)

@@ -1,28 +1,32 @@
 package daemon
 
 import (
+	"bytes"
 	"crypto/tls"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"hugbucket/internal/config"
 )
 
 // recheck is how often, at most, handshakes look at the certificate's files.
 const recheck = time.Second
 
 // certificate is a certificate and key in files that may be replaced while
-// the door serves.
+// the door serves. Connections that are open stay as they are.
 type certificate struct {
-	certFile, keyFile string
-	now               func() time.Time
-	log               zerolog.Logger
+	now func() time.Time
+	log zerolog.Logger
 
 	mu      sync.Mutex // guards the following
+	files   config.TLS
 	checked time.Time
-	stamps  [2]stamp
+	stamps  [2]stamp // of the pair as it was read; zero when it has to be read again
 	pair    *tls.Certificate
 	failure string // that was logged last
 }
@@ -43,12 +47,12 @@ func stampOf(path string) (stamp, error) {
 }
 
 func (s stamp) same(o stamp) bool {
-	return s.modified.Equal(o.modified) && s.size == o.size && os.SameFile(s.info, o.info)
+	return o.info != nil && s.modified.Equal(o.modified) && s.size == o.size && os.SameFile(s.info, o.info)
 }
 
 // loadCertificate loads a pair, which must be good.
-func loadCertificate(certFile, keyFile string, log zerolog.Logger) (*certificate, error) {
-	c := &certificate{certFile: certFile, keyFile: keyFile, now: time.Now, log: log}
+func loadCertificate(files config.TLS, log zerolog.Logger) (*certificate, error) {
+	c := &certificate{files: files, now: time.Now, log: log}
 	c.checked = c.now()
 	if _, err := c.load(); err != nil {
 		return nil, err
@@ -56,25 +60,43 @@ func loadCertificate(certFile, keyFile string, log zerolog.Logger) (*certificate
 	return c, nil
 }
 
-// load reads the pair if its files changed, and says whether they did. The
-// stamps are taken before the reading: a change in between is seen next time.
+// load reads the pair if its files changed, and says whether another is in
+// them. The stamps are taken before the reading: a change in between is seen
+// next time.
 func (c *certificate) load() (changed bool, err error) {
 	var stamps [2]stamp
-	for i, path := range []string{c.certFile, c.keyFile} {
+	for i, path := range []string{c.files.Cert, c.files.Key} {
 		if stamps[i], err = stampOf(path); err != nil {
 			return false, fmt.Errorf("load certificate: %w", err)
 		}
 	}
-	if c.pair != nil && stamps[0].same(c.stamps[0]) && stamps[1].same(c.stamps[1]) {
+	if stamps[0].same(c.stamps[0]) && stamps[1].same(c.stamps[1]) {
 		return false, nil
 	}
-	c.stamps = stamps // a bad pair is complained about once
-	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
+	c.stamps = [2]stamp{} // a bad pair is read again until it is good
+	pair, err := tls.LoadX509KeyPair(c.files.Cert, c.files.Key)
 	if err != nil {
 		return false, fmt.Errorf("load certificate: %w", err)
 	}
+	// Who writes again within the resolution of the file system's clock leaves the same stamp.
+	now := c.now()
+	if now.Sub(stamps[0].modified).Abs() >= recheck && now.Sub(stamps[1].modified).Abs() >= recheck {
+		c.stamps = stamps
+	}
+	// The key fits the certificate, so the certificates tell the pairs apart.
+	changed = c.pair == nil || !slices.EqualFunc(pair.Certificate, c.pair.Certificate, bytes.Equal)
 	c.pair = &pair
-	return true, nil
+	return changed, nil
+}
+
+// adopt takes a pair that was loaded, and looks at its files from now on.
+func (c *certificate) adopt(fresh *certificate) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !slices.EqualFunc(fresh.pair.Certificate, c.pair.Certificate, bytes.Equal) {
+		c.log.Info().Msg("certificate replaced")
+	}
+	c.files, c.checked, c.stamps, c.pair, c.failure = fresh.files, fresh.checked, fresh.stamps, fresh.pair, ""
 }
 
 // get is a tls.Config's GetCertificate. A pair that cannot be loaded leaves
@@ -86,13 +108,15 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 		c.checked = now
 		switch changed, err := c.load(); {
 		case err != nil:
-			if c.failure != err.Error() {
+			if c.failure != err.Error() { // it is told once
 				c.log.Error().Err(err).Msg("the new certificate cannot be used, the old one is kept")
 			}
 			c.failure = err.Error()
 		case changed:
 			c.failure = ""
 			c.log.Info().Msg("certificate replaced")
+		default:
+			c.failure = ""
 		}
 	}
 	return c.pair, nil
