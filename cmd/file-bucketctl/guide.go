@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -62,7 +63,9 @@ func newGuide(cfg *config.Config, host string) guide {
 		Store: cfg.Storage.Path,
 	}
 	if g.S3.AccessKey == "" && len(cfg.S3.Keys) > 0 {
-		g.S3.AccessKey, g.S3.SecretKey = cfg.S3.Keys[0].AccessKey, cfg.S3.Keys[0].SecretKey
+		// The lines are for reading back, which a key that only adds cannot.
+		k := cfg.S3.Keys[max(0, slices.IndexFunc(cfg.S3.Keys, func(k config.S3Key) bool { return k.Mode != "create" }))]
+		g.S3.AccessKey, g.S3.SecretKey = k.AccessKey, k.SecretKey
 	}
 	pushURL := urlOf(cfg.Host, cfg.Port)
 	for _, b := range cfg.Buckets {

@@ -318,6 +318,10 @@ func TestTokenListVariants(t *testing.T) {
 	if !strings.Contains(out, "S3 at https://[::1]:9000") || !strings.Contains(out, "AWS_ACCESS_KEY_ID=K\n") {
 		t.Errorf("got %s", out)
 	}
+	write(`{"s3": {"keys": [{"access_key": "C", "secret_key": "S", "mode": "create"}, {"access_key": "R", "secret_key": "S", "mode": "read"}]}}`)
+	if _, out, _ := ctl(t, "token", "list", "--config", path); !strings.Contains(out, "AWS_ACCESS_KEY_ID=R\n") {
+		t.Errorf("got %s", out)
+	}
 	expect(t, 78, "", "file-bucketctl: read configuration: open /none: no such file or directory\n", "token", "list", "--config", "/none")
 }
 
