@@ -257,3 +257,21 @@ func TestHeaderLimit(t *testing.T) {
 	}
 	i.stop()
 }
+
+// TestOptionsStar: net/http would answer it by itself, without what a door puts into each answer.
+func TestOptionsStar(t *testing.T) {
+	i := start(t, testProgram(hello), anyPort, nil)
+	conn, err := net.Dial("tcp", i.address())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close() //nolint:errcheck // a test's
+	if _, err := io.WriteString(conn, "OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(conn)
+	if err != nil || !strings.HasSuffix(string(answer), "hello") {
+		t.Errorf("got %q, %v", answer, err)
+	}
+	i.stop()
+}
