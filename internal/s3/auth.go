@@ -8,6 +8,10 @@ import (
 	"strings"
 )
 
+// maxTold is how many bytes of what should have been signed are told to who signed something else. The answer is four times
+// as long, and anybody can ask for it.
+const maxTold = 8 << 10
+
 // seal is what the rest of a verified request is verified with.
 type seal struct {
 	payload   string // the value of x-amz-content-sha256: a digest, or how the body comes
@@ -79,8 +83,12 @@ func (q *request) verify(where shape) error {
 	case k == nil:
 		return invalidAccessKey.err("AWSAccessKeyId", c.accessKey)
 	case !ok || !match:
-		return signatureDoesNotMatch.err("AWSAccessKeyId", c.accessKey, "StringToSign", toSign, "SignatureProvided", c.signature,
-			"StringToSignBytes", spacedHex(toSign), "CanonicalRequest", canonical, "CanonicalRequestBytes", spacedHex(canonical))
+		told := []string{"AWSAccessKeyId", c.accessKey, "SignatureProvided", c.signature}
+		if len(toSign)+len(canonical) <= maxTold {
+			told = append(told, "StringToSign", toSign, "StringToSignBytes", spacedHex(toSign),
+				"CanonicalRequest", canonical, "CanonicalRequestBytes", spacedHex(canonical))
+		}
+		return signatureDoesNotMatch.err(told...)
 	}
 	q.s.signer.keep(c, key)
 	q.id.key = k

@@ -10,8 +10,12 @@ import (
 	"time"
 )
 
-// maxExpires is how long a presigned request may be good for.
-const maxExpires = 7 * 24 * 60 * 60
+const (
+	// maxExpires is how many seconds a presigned request may be good for.
+	maxExpires = 7 * 24 * 60 * 60
+	// maxSignedNames is how many headers a signature may name.
+	maxSignedNames = 512
+)
 
 // shape is where a request bears a signature.
 type shape int
@@ -87,7 +91,7 @@ func parseAuthorization(auth string) (*claim, error) {
 	fields := make(map[string]string, 3)
 	for field := range strings.SplitSeq(rest, ",") {
 		name, value, ok := strings.Cut(strings.TrimSpace(field), "=")
-		if _, again := fields[name]; !ok || again {
+		if _, again := fields[name]; !ok || again || len(fields) == 3 {
 			return nil, errors.New("it must be made of Credential, SignedHeaders and Signature")
 		}
 		fields[name] = value
@@ -107,7 +111,7 @@ func parseAuthorization(auth string) (*claim, error) {
 
 // parseCredential reads KEY/DAY/REGION/s3/aws4_request.
 func (c *claim) parseCredential(s string) error {
-	parts := strings.Split(s, "/")
+	parts := strings.SplitN(s, "/", 6)
 	if len(parts) != 5 || parts[0] == "" || parts[2] == "" {
 		return errors.New("the Credential is mal-formed; expecting \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\"")
 	}
@@ -126,6 +130,9 @@ func (c *claim) parseCredential(s string) error {
 
 // parseSigned reads the list of signed headers: lower case, none twice, host among them.
 func (c *claim) parseSigned(s string) error {
+	if strings.Count(s, ";") >= maxSignedNames {
+		return errors.New("SignedHeaders are too many")
+	}
 	c.signed = strings.Split(s, ";")
 	seen := make(map[string]bool, len(c.signed))
 	for _, name := range c.signed {

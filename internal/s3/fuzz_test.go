@@ -208,6 +208,9 @@ func FuzzToken(f *testing.F) {
 	f.Add("start", "AQ")
 	f.Add("\xff/", q.sealToken("x"))
 	f.Fuzz(func(t *testing.T, start, token string) {
+		if len(start) > object.MaxKeyLen {
+			return // no listing goes on there
+		}
 		if got, ok := q.openToken(q.sealToken(start)); !ok || got != start {
 			t.Errorf("%q comes back as %q", start, got)
 		}

@@ -52,7 +52,7 @@ func newHostID() string {
 
 // handle goes through the gates that stand before every operation, in the order that gives nothing away.
 func (q *request) handle() error {
-	if err := checkHeaderSize(q.r.Header); err != nil {
+	if err := checkHeaderSize(q.r); err != nil {
 		return err
 	}
 	if err := q.parseTarget(); err != nil {

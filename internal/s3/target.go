@@ -10,8 +10,14 @@ import (
 	"hugbucket/internal/object"
 )
 
-// maxHeaderSection is how many bytes of headers a request may have.
-const maxHeaderSection = 8 << 10
+const (
+	// maxHeaderSection is how many bytes of headers a request may have.
+	maxHeaderSection = 8 << 10
+	// maxTarget is how many bytes path and query may have together, and maxParams how many parameters. A listing with prefix,
+	// marker and delimiter as long as a key can be, and each byte escaped, takes 10 KiB.
+	maxTarget = 16 << 10
+	maxParams = 256
+)
 
 // target is what a request is about.
 type target struct {
@@ -103,7 +109,10 @@ func unescapePath(s string) (string, bool) {
 
 // parseTarget reads the request line, and from the Host header which bucket is meant if it names one.
 func (q *request) parseTarget() error {
-	path := q.r.URL.EscapedPath()
+	path, raw := q.r.URL.EscapedPath(), q.r.URL.RawQuery
+	if len(path)+len(raw) > maxTarget || strings.Count(raw, "&") >= maxParams {
+		return requestHeaderTooLarge.err("MaxSizeAllowed", strconv.Itoa(maxTarget))
+	}
 	var ok bool
 	if q.bucket, q.byHost = q.s.hosts.bucket(q.r.Host); q.byHost {
 		q.key, ok = parseKeyPath(path)
@@ -114,8 +123,8 @@ func (q *request) parseTarget() error {
 	if !ok {
 		return invalidURI.err("URI", path)
 	}
-	if q.query, ok = parseQuery(q.r.URL.RawQuery); !ok {
-		return invalidURI.err("URI", q.r.URL.EscapedPath())
+	if q.query, ok = parseQuery(raw); !ok {
+		return invalidURI.err("URI", path)
 	}
 	return nil
 }
@@ -135,7 +144,10 @@ func (q *request) checkTarget(op *operation) error {
 func (q *request) resource() string {
 	switch {
 	case q.bucket == "":
-		return q.r.URL.EscapedPath()
+		if path := q.r.URL.EscapedPath(); len(path) <= maxTarget {
+			return path
+		}
+		return ""
 	case q.key == "":
 		return "/" + q.bucket
 	default:
@@ -144,9 +156,9 @@ func (q *request) resource() string {
 }
 
 // checkHeaderSize enforces Amazon's limit; net/http's own is there to protect memory.
-func checkHeaderSize(h http.Header) error {
-	size := 0
-	for name, values := range h {
+func checkHeaderSize(r *http.Request) error {
+	size := len("Host: \r\n") + len(r.Host)
+	for name, values := range r.Header {
 		for _, v := range values {
 			size += len(name) + len(v) + len(": \r\n")
 		}

@@ -2,6 +2,8 @@ package s3
 
 import (
 	"encoding/base64"
+
+	"hugbucket/internal/object"
 )
 
 const (
@@ -9,6 +11,8 @@ const (
 	tokenVersion = 1
 	// tokenMAC is how many bytes of a token prove that it is ours.
 	tokenMAC = 16
+	// maxToken is longer than any token: a listing goes on at a key, or right behind one.
+	maxToken = 4 * (1 + tokenMAC + object.MaxKeyLen + 16) / 3
 )
 
 // sealToken makes the continuation token for a listing that goes on at start. It is made with the caller's secret, so that
@@ -23,6 +27,9 @@ func (q *request) sealToken(start string) string {
 
 // openToken is the way back; false for a token that is not ours, or not for this listing.
 func (q *request) openToken(token string) (start string, ok bool) {
+	if len(token) > maxToken {
+		return "", false
+	}
 	raw, err := base64.RawURLEncoding.DecodeString(token)
 	if err != nil || len(raw) < 1+tokenMAC || raw[0] != tokenVersion {
 		return "", false
