@@ -20,9 +20,22 @@ func TestUploadLimit(t *testing.T) {
 	w := newWorld(t, Config{})
 	w.server.uploads = make(chan struct{}, 1)
 	w.want(200, "", http.MethodPut, "/bkt", "")
+	begun := make(chan struct{}, 1)
+	w.calls.before = func(op string) {
+		if op == "Begin" {
+			select {
+			case begun <- struct{}{}:
+			default:
+			}
+		}
+	}
 	first := w.dial()
-	first.head(http.MethodPut, "/bkt/first", 2, "Expect", "100-continue")
+	first.head(http.MethodPut, "/bkt/first", firstBytes+2, "Expect", "100-continue")
 	first.answer(http.MethodPut, http.StatusContinue)
+	if _, err := io.WriteString(first, strings.Repeat("x", firstBytes)); err != nil {
+		t.Fatal(err)
+	}
+	<-begun
 	second := w.dial()
 	second.head(http.MethodPut, "/bkt/second", 2, "Expect", "100-continue")
 	second.answer(http.MethodPut, 503)
@@ -37,6 +50,62 @@ func TestUploadLimit(t *testing.T) {
 	first.answer(http.MethodPut, 200)
 	w.want(412, "PreconditionFailed", http.MethodPut, "/bkt/first", "x", "If-None-Match", "*") // and gives its place back
 	w.want(200, "", http.MethodPut, "/bkt/second", "xy")
+}
+
+// TestSlowUploadsTakeNoPlace: uploads that have sent next to nothing keep nobody out, and end like all others.
+func TestSlowUploadsTakeNoPlace(t *testing.T) {
+	w := newWorld(t, Config{})
+	w.server.uploads = make(chan struct{}, 1)
+	w.want(200, "", http.MethodPut, "/bkt", "")
+	up := w.begin("/bkt/k")
+	var held []*wire
+	for i := range 10 {
+		target := fmt.Sprint("/bkt/slow", i)
+		if i%2 == 0 {
+			target = fmt.Sprintf("/bkt/k?partNumber=%d&%s", i+1, up)
+		}
+		c := w.dial()
+		c.head(http.MethodPut, target, 100, "Expect", "100-continue")
+		c.answer(http.MethodPut, http.StatusContinue) // its body is asked for
+		if _, err := io.WriteString(c, "slow"); err != nil {
+			t.Fatal(err)
+		}
+		held = append(held, c)
+	}
+	w.want(200, "", http.MethodPut, "/bkt/normal", strings.Repeat("x", 2*firstBytes))
+	w.part("/bkt/k", up, 2, "part")
+	for _, c := range held {
+		if _, err := io.WriteString(c, strings.Repeat("x", 96)); err != nil {
+			t.Fatal(err)
+		}
+		c.answer(http.MethodPut, 200)
+	}
+	if len(w.server.uploads) != 0 || !w.exists("bkt", "slow1") {
+		t.Error("a place was not given back, or nothing was stored")
+	}
+}
+
+// TestConditionBeforeBody: who waits for "100 Continue" is told of a condition that does not hold instead.
+func TestConditionBeforeBody(t *testing.T) {
+	w := newWorld(t, Config{})
+	w.want(200, "", http.MethodPut, "/bkt", "")
+	w.want(200, "", http.MethodPut, "/bkt/there", "x")
+	for _, c := range []struct {
+		target, header, value string
+		status                int
+	}{
+		{"/bkt/there", "If-None-Match", "*", 412},
+		{"/bkt/there", "If-Match", `"other"`, 412},
+		{"/bkt/gone", "If-Match", `"other"`, 404},
+		{"/bkt/gone", "If-None-Match", "*", 100},
+	} {
+		for _, n := range []int{2, 1 << 30} {
+			conn := w.dial()
+			conn.head(http.MethodPut, c.target, n, "Expect", "100-continue", c.header, c.value)
+			conn.answer(http.MethodPut, c.status)
+			_ = conn.Close()
+		}
+	}
 }
 
 // TestXMLMemory: what a document takes is about what it is long, whatever it is made of.

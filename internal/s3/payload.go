@@ -9,11 +9,9 @@ import (
 	"errors"
 	"hash"
 	"io"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"hugbucket/internal/object"
 )
@@ -30,6 +28,7 @@ type payload struct {
 	md5, sha256 []byte
 	sum         *checksum // announced with x-amz-checksum-…; nil when none was
 	checks      *checkedReader
+	body        *bodyReader
 }
 
 // openPayload readies the body for reading and checks all that was said about it. Nothing is read yet.
@@ -44,7 +43,8 @@ func (q *request) openPayload() (*payload, error) {
 		return nil, err
 	}
 	mode, streaming := streamModes[q.seal.payload]
-	var r io.Reader = &bodyReader{q: q}
+	p.body = &bodyReader{q: q}
+	var r io.Reader = p.body
 	var checks []check
 	switch {
 	case streaming:
@@ -205,41 +205,6 @@ func (c *checkedReader) finish() error {
 		}
 	}
 	return io.EOF
-}
-
-// bodyReader reads the body of a request as it comes over the wire. It gives the client a new deadline while bytes arrive,
-// and turns what goes wrong there into an answer, so that it cannot be taken for a failure of the store or for an end.
-type bodyReader struct {
-	q     *request
-	armed time.Time
-}
-
-// Read implements io.Reader.
-func (b *bodyReader) Read(p []byte) (int, error) {
-	if now := time.Now(); now.Sub(b.armed) > b.q.s.stall/8 {
-		b.armed = now
-		_ = b.q.w.rc.SetReadDeadline(now.Add(b.q.s.stall)) // a writer that knows no deadlines goes without
-		b.q.w.arm()                                        // the first read makes net/http write "100 Continue"
-	}
-	b.q.begun = true
-	n, err := b.q.r.Body.Read(p)
-	switch {
-	case err == nil:
-	case errors.Is(err, io.EOF):
-		// The connection is watched from now on for the client's leaving, which is not a read that may stall.
-		_ = b.q.w.rc.SetReadDeadline(time.Time{})
-		err = io.EOF
-	case isTimeout(err):
-		err = requestTimeout.err().because(err)
-	default:
-		err = incompleteBody.err().because(err)
-	}
-	return n, err
-}
-
-func isTimeout(err error) bool {
-	e, ok := errors.AsType[net.Error](err)
-	return ok && e.Timeout()
 }
 
 // withoutAWSChunked takes the token "aws-chunked" out of a Content-Encoding: it names the framing, not the content.

@@ -15,7 +15,7 @@ import (
 // the whole of a transfer.
 const stallTime = 60 * time.Second
 
-// maxUploads is how many objects and parts may be under way. Each holds some 3 MiB.
+// maxUploads is how many objects and parts may be under way whose first bytes have come. Each holds some 3 MiB.
 const maxUploads = 100
 
 // Server is the S3 door. It is an http.Handler, safe for concurrent use. Nothing that cleans paths may stand before it.

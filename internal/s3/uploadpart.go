@@ -38,11 +38,9 @@ func (q *request) uploadPart() error {
 	if err := q.needLength(); err != nil {
 		return err
 	}
-	give, err := q.takeUpload()
-	if err != nil {
+	if err := q.roomForUpload(); err != nil {
 		return err
 	}
-	defer give()
 	number, upload, err := q.ofPart()
 	if err != nil {
 		return err
@@ -58,6 +56,11 @@ func (q *request) uploadPart() error {
 	case sum == nil && upload.Algorithm != "" && upload.Algorithm != "crc64nvme":
 		sum = p.computeSum(upload.Algorithm) // the object's is made of it
 	}
+	give, err := q.takeUploadFor(p)
+	if err != nil {
+		return err
+	}
+	defer give()
 	part, err := q.s.store.PutPart(q.r.Context(), q.uploadName(), number, p, object.PartOptions{
 		Size: max(p.size, 0), Sized: p.size >= 0, MD5: p.md5, SHA256: p.sha256,
 		Note: func() string { return keepSum(sum) },
