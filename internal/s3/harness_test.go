@@ -3,11 +3,15 @@ package s3
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/xml"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,6 +22,7 @@ import (
 
 	"hugbucket/internal/object"
 	"hugbucket/internal/object/objecttest"
+	"hugbucket/internal/xet"
 )
 
 var testTime = time.Date(2026, 3, 14, 15, 9, 26, 0, time.UTC)
@@ -94,6 +99,18 @@ func (r *reply) code() string {
 	return doc.Code
 }
 
+// secrets are those of all keys that are long enough not to be found by chance, and what is made of one.
+func (w *world) secrets() []string {
+	var found []string
+	for _, k := range w.server.keys {
+		if len(k.SecretKey) >= 8 {
+			found = append(found, k.SecretKey)
+		}
+	}
+	key := w.signer.key()
+	return append(found, string(key), hex.EncodeToString(key), base64.StdEncoding.EncodeToString(key))
+}
+
 // raw makes a request to a target as it is written; it is not signed.
 func (w *world) raw(method, target string, body []byte) *http.Request {
 	w.t.Helper()
@@ -123,6 +140,11 @@ func (w *world) send(r *http.Request) *reply {
 	}
 	defer resp.Body.Close() //nolint:errcheck // a test's answer
 	body, err := io.ReadAll(resp.Body)
+	for _, secret := range w.secrets() {
+		if strings.Contains(string(body)+fmt.Sprint(resp.Header), secret) {
+			w.t.Errorf("%s %s: the answer holds the secret %q", r.Method, r.URL, secret)
+		}
+	}
 	return &reply{resp.StatusCode, resp.Header, string(body), err}
 }
 
@@ -164,7 +186,7 @@ func (w *world) exists(bucket, key string) bool {
 type logBuffer struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
-	// more are secrets to look for beside the usual ones.
+	// more are signatures that were made.
 	more []string
 }
 
@@ -190,8 +212,21 @@ func (b *logBuffer) secret(s string) {
 // check fails the test when a secret was logged. Every world does so at its end.
 func (b *logBuffer) check(t *testing.T) {
 	t.Helper()
-	for _, s := range append(b.more, testSecret, "ignature=", "Credential=", "X-Amz-Date=", "AWS4-HMAC-SHA256 ") {
-		for line := range strings.Lines(b.String()) {
+	text := b.String()
+	made := make(map[string]bool, len(b.more))
+	for _, s := range b.more {
+		made[s] = true
+	}
+	for _, s := range digests.FindAllString(text, -1) {
+		if made[s] {
+			t.Errorf("the log holds the signature %s", s)
+		}
+	}
+	for _, s := range []string{testSecret, "ignature=", "Credential=", "X-Amz-Date=", "AWS4-HMAC-SHA256 Cred"} {
+		if !strings.Contains(text, s) {
+			continue
+		}
+		for line := range strings.Lines(text) {
 			if strings.Contains(line, s) {
 				t.Errorf("the log holds %q:\n%s", s, line)
 			}
@@ -199,12 +234,17 @@ func (b *logBuffer) check(t *testing.T) {
 	}
 }
 
-// countingDriver counts what the store is asked.
+// digests finds what may be a signature.
+var digests = regexp.MustCompile(`[0-9a-f]{64}`)
+
+// countingDriver counts what the store is asked. The driver is no embedded one, so that no method goes by uncounted.
 type countingDriver struct {
-	object.Driver
+	Driver object.Driver
 	n      atomic.Int64
 	before func(op string) // called first; may panic
 }
+
+var _ object.Driver = (*countingDriver)(nil)
 
 func (d *countingDriver) count(op string) {
 	d.n.Add(1)
@@ -248,7 +288,44 @@ func (d *countingDriver) Open(ctx context.Context, bucket, key string) (object.I
 	return d.Driver.Open(ctx, bucket, key)
 }
 
+func (d *countingDriver) OpenFile(ctx context.Context, file xet.Hash) (object.Content, error) {
+	d.count("OpenFile")
+	return d.Driver.OpenFile(ctx, file)
+}
+
 func (d *countingDriver) Begin(ctx context.Context) (object.Session, error) {
 	d.count("Begin")
 	return d.Driver.Begin(ctx)
 }
+
+func (d *countingDriver) CreateUpload(ctx context.Context, u object.Upload) error {
+	d.count("CreateUpload")
+	return d.Driver.CreateUpload(ctx, u)
+}
+
+func (d *countingDriver) Upload(ctx context.Context, id string) (object.Upload, error) {
+	d.count("Upload")
+	return d.Driver.Upload(ctx, id)
+}
+
+func (d *countingDriver) ListUploads(ctx context.Context, bucket string, q object.UploadPage) ([]object.Upload, bool, error) {
+	d.count("ListUploads")
+	return d.Driver.ListUploads(ctx, bucket, q)
+}
+
+func (d *countingDriver) Parts(ctx context.Context, id string, after, limit int) ([]object.Part, bool, error) {
+	d.count("Parts")
+	return d.Driver.Parts(ctx, id, after, limit)
+}
+
+func (d *countingDriver) AbortUpload(ctx context.Context, id string) error {
+	d.count("AbortUpload")
+	return d.Driver.AbortUpload(ctx, id)
+}
+
+func (d *countingDriver) ExpireUploads(ctx context.Context, before time.Time) (int, error) {
+	d.count("ExpireUploads")
+	return d.Driver.ExpireUploads(ctx, before)
+}
+
+func (d *countingDriver) Close() error { return d.Driver.Close() }

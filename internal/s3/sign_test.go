@@ -77,10 +77,15 @@ func (s testSigner) signature(r *http.Request, names []string, payload string) (
 	canonical := strings.Join([]string{r.Method, path, strings.Join(pairs, "&"), headers.String(), signed, payload}, "\n")
 	toSign := strings.Join([]string{"AWS4-HMAC-SHA256", s.date(), s.scope(), testHash(canonical)}, "\n")
 	signature = hex.EncodeToString(testMAC(s.key(), toSign))
+	s.tell(signature)
+	return signed, signature
+}
+
+// tell has a signature looked for in the log.
+func (s testSigner) tell(signature string) {
 	if s.made != nil {
 		s.made(signature)
 	}
-	return signed, signature
 }
 
 // sign adds an Authorization header that covers all x-amz-* headers, and returns the signature.
@@ -138,6 +143,7 @@ func (f frame) encode(content []byte) []byte {
 			prev = hex.EncodeToString(testMAC(f.signer.key(), strings.Join([]string{
 				"AWS4-HMAC-SHA256-PAYLOAD", f.signer.date(), f.signer.scope(), prev, testHash(""), testHash(string(data)),
 			}, "\n")))
+			f.signer.tell(prev)
 			out.WriteString(";chunk-signature=" + prev)
 		}
 		out.WriteString("\r\n")
@@ -159,10 +165,11 @@ func (f frame) encode(content []byte) []byte {
 		}
 		out.WriteString("\r\n")
 		if f.signer != nil {
-			sig := testMAC(f.signer.key(), strings.Join([]string{
+			sig := hex.EncodeToString(testMAC(f.signer.key(), strings.Join([]string{
 				"AWS4-HMAC-SHA256-TRAILER", f.signer.date(), f.signer.scope(), prev, testHash(f.trailer + "\n"),
-			}, "\n"))
-			out.WriteString("x-amz-trailer-signature:" + hex.EncodeToString(sig) + "\r\n")
+			}, "\n")))
+			f.signer.tell(sig)
+			out.WriteString("x-amz-trailer-signature:" + sig + "\r\n")
 		}
 	}
 	out.WriteString("\r\n")
