@@ -15,6 +15,7 @@ BENCH      = .
 SOAK_KILLS = 1000
 SOAK_CUTS  = 1500
 SOAK_STEP  = 1
+SOAK_CROWD = 500
 SCALE      = 10000000
 MODEL      = 25
 
@@ -89,8 +90,10 @@ bench:
 	go test -run='^$$' -bench='$(BENCH)' -benchmem ./...
 
 # The store's long tests: kills processes that write and counts what is lost of what they had acknowledged, fails each call in
-# turn, cuts the power, and runs many streams and one long one. A TMPDIR in memory makes it several times faster.
+# turn, cuts the power, and runs many streams and one long one. A TMPDIR in memory makes it several times faster. The S3 door's:
+# so many half-open and so many slow connections.
 soak:
+	S3D_CROWD=$(SOAK_CROWD) go test -count=1 -v -run='^TestCrowd$$' ./cmd/hugbucket-s3d
 	DISK_SOAK_KILLS=$(SOAK_KILLS) DISK_FAULT_STRIDE=$(SOAK_STEP) DISK_POWER_CUTS=$(SOAK_CUTS) DISK_PROCS_OPS=30000 \
 		DISK_MEMORY_MIB=64 DISK_TEST_STREAM_MIB=4096 DISK_CHECK_OPS=30000 go test -count=1 -timeout=3h -v \
 		-run='^(TestSoak|TestSoakCollecting|TestFaults|TestPowerCut|TestProcesses|TestMemory|TestLongUploadTakesLittleMemory|TestCheckBesideWriters)$$' ./internal/disk

@@ -67,6 +67,10 @@ func serve(t *testing.T, path string) (url string, lines <-chan map[string]any, 
 		t.Fatal(<-ended)
 	}
 	close(kept)
+	go func() {
+		for range all { // or the daemon would wait for its log to be read
+		}
+	}()
 	return url, kept, func() {
 		t.Helper()
 		cancel()
