@@ -207,6 +207,7 @@ func FuzzToken(f *testing.F) {
 	q := &request{id: identity{key: &Key{AccessKey: "a", SecretKey: "s"}}, target: target{bucket: "bkt"}}
 	f.Add("start", "AQ")
 	f.Add("\xff/", q.sealToken("x"))
+	f.Add("x", q.sealToken("x")+"\n")
 	f.Fuzz(func(t *testing.T, start, token string) {
 		if len(start) > object.MaxKeyLen {
 			return // no listing goes on there

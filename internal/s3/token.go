@@ -34,8 +34,8 @@ func (q *request) openToken(token string) (start string, ok bool) {
 	if err != nil || len(raw) < 1+tokenMAC || raw[0] != tokenVersion {
 		return "", false
 	}
-	mac, start := string(raw[1:1+tokenMAC]), string(raw[1+tokenMAC:])
-	return start, sameSignature(mac, string(q.tokenMAC(start)))
+	start = string(raw[1+tokenMAC:])
+	return start, sameSignature(token, q.sealToken(start)) // the decoder also takes other spellings
 }
 
 // tokenMAC covers where the listing goes on and which bucket it is of.
