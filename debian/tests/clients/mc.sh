@@ -3,8 +3,8 @@
 export MC_CONFIG_DIR=$work/mc
 export MC_HOST_door=$scheme://$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY@$address
 
-# What go install made does not know its own version.
-version() { mc --version | grep -q '^mc version' && go version -m "$(command -v mc)" | awk '$1 == "mod" { print substr($3, 1, 24) }'; }
+# What go install made does not know its own version, and another program has the same name.
+version() { go version -m "$(command -v mc)" | awk '$1 == "mod" && $2 == "github.com/minio/mc" { print substr($3, 1, 24) }'; }
 make_bucket() { mc mb "door/$1"; }
 up() { mc mirror --quiet --overwrite --remove "$1" "door/$2"; }
 down() { mc mirror --quiet --overwrite --remove "door/$1" "$2"; }
