@@ -332,3 +332,37 @@ func TestReplacedTLS(t *testing.T) {
 	ask(t, old)
 	i.stop()
 }
+
+// TestAdopt: after a reload it is the files of the new configuration that are looked at.
+func TestAdopt(t *testing.T) {
+	dir := t.TempDir()
+	put := func(file, name string) config.TLS {
+		t.Helper()
+		files := config.TLS{Cert: filepath.Join(dir, file+".crt"), Key: filepath.Join(dir, file+".key")}
+		cert, key := pemPair(t, name)
+		replace(t, files.Cert, cert)
+		replace(t, files.Key, key)
+		return files
+	}
+	load := func(files config.TLS) *certificate {
+		t.Helper()
+		c, err := loadCertificate(files, zerolog.Nop())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	c := load(put("old", "one"))
+	shows := func(want string) {
+		t.Helper()
+		if pair, err := c.get(nil); err != nil || pair.Leaf.Subject.CommonName != want {
+			t.Errorf("got %v, %v, want %s", pair.Leaf.Subject, err, want)
+		}
+	}
+	c.adopt(load(put("new", "two")))
+	shows("two")
+	put("old", "three")
+	put("new", "four")
+	c.now = func() time.Time { return c.checked.Add(recheck) }
+	shows("four")
+}

@@ -182,3 +182,38 @@ func record(t *testing.T, h http.Handler, target string) *recorded {
 	h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, target, nil))
 	return &recorded{w.Code, w.Body.String()}
 }
+
+// TestStuckStore: one that does not even end with its context holds up the one request that asked it, and no other.
+func TestStuckStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &stuckDriver{objecttest.NewMemory(), make(chan struct{})}
+		s, err := New(object.New(d, object.Config{}), Config{}, zerolog.Nop())
+		if err != nil {
+			t.Fatal(err)
+		}
+		answers := make(chan *recorded, 3)
+		for range 3 {
+			go func() { answers <- record(t, s, readyPath) }()
+		}
+		for range 2 {
+			if re := <-answers; re.status != 503 {
+				t.Errorf("%d %s", re.status, re.body)
+			}
+		}
+		close(d.release)
+		<-answers
+		if re := record(t, s, readyPath); re.status != 200 {
+			t.Errorf("%d %s", re.status, re.body)
+		}
+	})
+}
+
+type stuckDriver struct {
+	object.Driver
+	release chan struct{}
+}
+
+func (d *stuckDriver) Buckets(context.Context, string, int) ([]object.Bucket, bool, error) {
+	<-d.release
+	return nil, false, nil
+}
