@@ -78,14 +78,6 @@ func (q *request) getBucketLocation() error {
 	return q.sendXML(x)
 }
 
-// getBucketVersioning implements GetBucketVersioning: no bucket is versioned. Clients ask before they delete a bucket.
-func (q *request) getBucketVersioning() error {
-	x := newXML()
-	x.root("VersioningConfiguration")
-	x.close("VersioningConfiguration")
-	return q.sendXML(x)
-}
-
 // listBuckets implements ListBuckets: those of the caller's owner and scope.
 func (q *request) listBuckets() error {
 	limit, paged := maxBucketPage, len(q.query) > 0

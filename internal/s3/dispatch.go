@@ -59,10 +59,15 @@ var listParams = []string{
 }
 
 // operations is the table. The first row that fits is taken, so rows with a selector or header come first.
-var operations = []operation{
+var operations = slices.Concat(settingReads(), []operation{
 	{
 		name: "ListBuckets", method: http.MethodGet, level: onService, act: actListBuckets, run: (*request).listBuckets,
 		params: []string{"max-buckets", "continuation-token", "prefix", "bucket-region"},
+	},
+	{name: "GetBucketAcl", method: http.MethodGet, level: onBucket, selector: "acl", act: actProbe, run: (*request).getACL},
+	{
+		name: "PutBucketAcl", method: http.MethodPut, level: onBucket, selector: "acl", act: actOverwrite, reads: true,
+		run: (*request).putACL,
 	},
 	{name: "CreateBucket", method: http.MethodPut, level: onBucket, act: actMakeBucket, reads: true, run: (*request).createBucket},
 	{name: "HeadBucket", method: http.MethodHead, level: onBucket, act: actProbe, run: (*request).headBucket},
@@ -72,17 +77,19 @@ var operations = []operation{
 		act: actProbe, run: (*request).getBucketLocation,
 	},
 	{
-		name: "GetBucketVersioning", method: http.MethodGet, level: onBucket, selector: "versioning",
-		act: actProbe, run: (*request).getBucketVersioning,
-	},
-	{
 		name: "DeleteObjects", method: http.MethodPost, level: onBucket, selector: "delete", streams: true, reads: true,
 		act: actDelete, scope: (*request).ownPrefix, run: (*request).deleteObjects,
+		headers: []string{bypassHeader},
 	},
 	{
 		name: "ListMultipartUploads", method: http.MethodGet, level: onBucket, selector: "uploads",
 		act: actList, scope: (*request).listedPrefix, run: (*request).listUploads,
 		params: []string{"prefix", "delimiter", "max-uploads", "key-marker", "upload-id-marker", "encoding-type"},
+	},
+	{
+		name: "ListObjectVersions", method: http.MethodGet, level: onBucket, selector: "versions",
+		act: actList, scope: (*request).listedPrefix, run: (*request).listVersions,
+		params: []string{"prefix", "delimiter", "max-keys", "encoding-type", "key-marker", "version-id-marker"},
 	},
 	{
 		name: "ListObjectsV2", method: http.MethodGet, level: onBucket, selector: "list-type",
@@ -128,6 +135,23 @@ var operations = []operation{
 		act: actRead, run: (*request).getObjectAttributes,
 		headers: []string{"X-Amz-Object-Attributes", "X-Amz-Max-Parts", "X-Amz-Part-Number-Marker"},
 	},
+	{name: "GetObjectAcl", method: http.MethodGet, level: onObject, selector: "acl", act: actRead, run: (*request).getACL},
+	{
+		name: "PutObjectAcl", method: http.MethodPut, level: onObject, selector: "acl", act: actOverwrite, reads: true,
+		run: (*request).putACL,
+	},
+	{
+		name: "GetObjectTagging", method: http.MethodGet, level: onObject, selector: "tagging",
+		act: actRead, run: (*request).getObjectTagging,
+	},
+	{
+		name: "GetObjectRetention", method: http.MethodGet, level: onObject, selector: "retention",
+		act: actRead, run: (*request).getObjectLock,
+	},
+	{
+		name: "GetObjectLegalHold", method: http.MethodGet, level: onObject, selector: "legal-hold",
+		act: actRead, run: (*request).getObjectLock,
+	},
 	{
 		name: "CopyObject", method: http.MethodPut, level: onObject, header: "X-Amz-Copy-Source",
 		act: actCreate, run: (*request).copyObject,
@@ -144,8 +168,14 @@ var operations = []operation{
 		name: "HeadObject", method: http.MethodHead, level: onObject, params: readParams,
 		act: actRead, run: (*request).headObject,
 	},
-	{name: "DeleteObject", method: http.MethodDelete, level: onObject, act: actDelete, run: (*request).deleteObject},
-}
+	{
+		name: "DeleteObject", method: http.MethodDelete, level: onObject, act: actDelete, run: (*request).deleteObject,
+		headers: []string{bypassHeader},
+	},
+})
+
+// bypassHeader asks to delete what is under retention of a kind, and nothing is.
+const bypassHeader = "X-Amz-Bypass-Governance-Retention"
 
 // subresources are the query parameters that stand for something other than the bucket or object itself. Where no row of
 // operations knows one, the request is refused: to answer it as if the parameter were not there would list, overwrite or

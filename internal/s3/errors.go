@@ -88,14 +88,17 @@ var (
 	invalidToken          = answer{400, "InvalidToken", "The provided token is malformed or otherwise invalid."}
 	invalidURI            = answer{400, "InvalidURI", "Couldn't parse the specified URI."}
 	keyTooLong            = answer{400, "KeyTooLongError", "Your key is too long"}
+	malformedACL          = answer{400, "MalformedACLError", "The XML you provided was not well-formed or did not validate against our published schema"}
 	malformedTrailer      = answer{400, "MalformedTrailerError", "The request contained trailing data that was not well-formed or did not conform to our published schema."}
 	malformedXML          = answer{400, "MalformedXML", "The XML you provided was not well-formed or did not validate against our published schema"}
 	messageTooLong        = answer{400, "MaxMessageLengthExceeded", "Your request was too big."}
 	metadataTooLarge      = answer{400, "MetadataTooLarge", "Your metadata headers exceed the maximum allowed metadata size"}
 	methodNotAllowed      = answer{405, "MethodNotAllowed", "The specified method is not allowed against this resource."}
 	missingLength         = answer{411, "MissingContentLength", "You must provide the Content-Length HTTP header."}
+	missingSecurityHeader = answer{400, "MissingSecurityHeader", "Your request was missing a required header."}
 	noSuchBucket          = answer{404, "NoSuchBucket", "The specified bucket does not exist"}
 	noSuchKey             = answer{404, "NoSuchKey", "The specified key does not exist."}
+	noSuchPolicy          = answer{404, "NoSuchBucketPolicy", "The bucket policy does not exist"}
 	noSuchUpload          = answer{404, "NoSuchUpload", "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed."}
 	notImplemented        = answer{501, "NotImplemented", "A header you provided implies functionality that is not implemented"}
 	notModified           = answer{304, "NotModified", "Not Modified"}

@@ -77,13 +77,8 @@ func (l *listing) run(q *request) (err error) {
 	return err
 }
 
-// listObjects implements ListObjects, version 1.
-func (q *request) listObjects() error {
-	l, err := q.newListing()
-	if err != nil {
-		return err
-	}
-	marker := q.query.get("marker")
+// startAfter has the listing go on behind a marker, which is the last row of the page before, or any text.
+func (l *listing) startAfter(marker string) {
 	l.opts.StartAfter = marker
 	if p := l.opts.Prefix; l.opts.Delimiter != "" && strings.HasPrefix(marker, p) {
 		// The marker may be a common prefix of the page before. Its whole group is behind us then.
@@ -92,6 +87,16 @@ func (q *request) listObjects() error {
 			l.opts.Start, _ = object.PrefixEnd(marker) // there is one: UTF-8 holds no 0xFF
 		}
 	}
+}
+
+// listObjects implements ListObjects, version 1.
+func (q *request) listObjects() error {
+	l, err := q.newListing()
+	if err != nil {
+		return err
+	}
+	marker := q.query.get("marker")
+	l.startAfter(marker)
 	if err := l.run(q); err != nil {
 		return err
 	}
@@ -101,9 +106,10 @@ func (q *request) listObjects() error {
 	l.head(q.bucket)
 	l.name("Marker", marker)
 	if l.got.Truncated && l.opts.Delimiter != "" {
-		l.name("NextMarker", l.last())
+		last, _ := l.last()
+		l.name("NextMarker", last)
 	}
-	l.rows()
+	l.rows("Contents")
 	x.close("ListBucketResult")
 	return q.sendXML(x)
 }
@@ -144,7 +150,7 @@ func (q *request) listObjectsV2() error {
 	if l.got.Truncated {
 		x.elem("NextContinuationToken", q.sealToken(l.got.Next))
 	}
-	l.rows()
+	l.rows("Contents")
 	x.close("ListBucketResult")
 	return q.sendXML(x)
 }
@@ -163,13 +169,17 @@ func (l *listing) head(bucket string) {
 	l.x.truncated(l.got.Truncated)
 }
 
-// rows writes keys and common prefixes.
-func (l *listing) rows() {
+// rows writes keys, each in an element elem, and common prefixes.
+func (l *listing) rows(elem string) {
 	x := l.x
 	for i := range l.got.Objects {
 		o := &l.got.Objects[i]
-		x.open("Contents")
+		x.open(elem)
 		l.name("Key", o.Key)
+		if elem == "Version" {
+			x.elem("VersionId", nullVersion)
+			x.elem("IsLatest", "true")
+		}
 		x.time("LastModified", o.ModTime)
 		x.etag(o.ETag)
 		x.sumKind(sumOf(o))
@@ -178,7 +188,7 @@ func (l *listing) rows() {
 			x.owner("Owner", l.owner)
 		}
 		x.elem("StorageClass", "STANDARD")
-		x.close("Contents")
+		x.close(elem)
 	}
 	for _, p := range l.got.Prefixes {
 		x.open("CommonPrefixes")
@@ -187,16 +197,15 @@ func (l *listing) rows() {
 	}
 }
 
-// last is the last key or common prefix of the page, whichever sorts behind.
-func (l *listing) last() string {
-	var last string
+// last is the last key or common prefix of the page, whichever sorts behind, and says which it is.
+func (l *listing) last() (last string, isKey bool) {
 	if n := len(l.got.Objects); n > 0 {
-		last = l.got.Objects[n-1].Key
+		last, isKey = l.got.Objects[n-1].Key, true
 	}
-	if n := len(l.got.Prefixes); n > 0 {
-		last = max(last, l.got.Prefixes[n-1])
+	if n := len(l.got.Prefixes); n > 0 && l.got.Prefixes[n-1] > last {
+		last, isKey = l.got.Prefixes[n-1], false
 	}
-	return last
+	return last, isKey
 }
 
 // name writes a key or a piece of one, encoded if that was asked for.
