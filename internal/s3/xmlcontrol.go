@@ -8,13 +8,14 @@ import (
 	"unicode/utf8"
 )
 
-// Keys may hold control characters, which XML 1.0 cannot say and encoding/xml refuses. Clients send them all the same, raw
-// or as references, and Amazon takes them. They are carried through the decoder under a disguise: a rune of the private
-// use area stands for the character. Where a client uses such a rune itself, another one goes before it, so that no two
-// keys look alike.
+// Keys may hold control characters, U+FFFE and U+FFFF, which XML 1.0 cannot say and encoding/xml refuses. Clients send them
+// all the same, raw or as references, and Amazon takes them. They are carried through the decoder under a disguise: a rune
+// of the private use area stands for the character. Where a client uses such a rune itself, another one goes before it, so
+// that no two keys look alike.
 const (
-	disguiseBase = '\uE000' // plus the character
+	disguiseBase = '\uE000' // plus the control character
 	literal      = '\uE020' // the next rune is no disguise
+	lastChar     = '\uFFFD' // what is one or two above it is disguised as what is as much above literal
 )
 
 // maxXMLToken is how many bytes of a document one tag, comment or run of text may take: a key of 1,024 bytes has room for
@@ -148,13 +149,16 @@ func charRef(data []byte) (rune, int) {
 }
 
 func needsDisguise(c rune) bool {
-	return c < ' ' && c != '\t' && c != '\n' && c != '\r' || disguiseBase <= c && c <= literal
+	return c < ' ' && c != '\t' && c != '\n' && c != '\r' || disguiseBase <= c && c <= literal+2 || lastChar < c && c <= lastChar+2
 }
 
 // disguised appends what stands for a character that needs it.
 func disguised(b []byte, c rune) []byte {
-	if c < ' ' {
+	switch {
+	case c < ' ':
 		return utf8.AppendRune(b, disguiseBase+c)
+	case c > lastChar:
+		return utf8.AppendRune(b, literal+c-lastChar)
 	}
 	return utf8.AppendRune(utf8.AppendRune(b, literal), c)
 }
@@ -174,6 +178,8 @@ func showControls(s string) string {
 			asIs = false
 		case c == literal:
 			asIs = true
+		case c > literal:
+			b.WriteRune(lastChar + c - literal)
 		default:
 			b.WriteRune(c - disguiseBase)
 		}
