@@ -3,6 +3,7 @@ package s3
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,20 +43,21 @@ func parseETags(values []string) []string {
 	return etags
 }
 
-// writeCondition is what must hold of the key that a request writes.
+// writeCondition is what must hold of the key that a request writes. Amazon knows only "*" for If-None-Match; ETags mean what
+// they mean for reads.
 func (q *request) writeCondition() (object.Condition, error) {
 	c := object.Condition{
 		IfMatch:     parseETags(q.r.Header["If-Match"]),
 		IfNoneMatch: parseETags(q.r.Header["If-None-Match"]),
 	}
-	if c.IfNoneMatch != nil && (len(c.IfNoneMatch) != 1 || c.IfNoneMatch[0] != "*") {
-		return c, notImplemented.err("Header", "If-None-Match")
+	if c.IfNoneMatch != nil && len(c.IfNoneMatch) == 0 {
+		return c, notImplemented.err("Header", "If-None-Match") // it would hold of everything
 	}
 	if q.id.can(actOverwrite) {
 		return c, nil
 	}
-	if c.IfMatch != nil {
-		return c, accessDenied.err() // it would overwrite
+	if c.IfMatch != nil || c.IfNoneMatch != nil && !slices.Contains(c.IfNoneMatch, "*") {
+		return c, accessDenied.err() // it could overwrite
 	}
 	c.IfNoneMatch = []string{"*"}
 	return c, nil

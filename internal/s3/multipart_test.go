@@ -206,7 +206,7 @@ func TestCompleteConditions(t *testing.T) {
 		code               string
 	}{
 		{"there", "If-None-Match", "*", 412, "PreconditionFailed"},
-		{"there", "If-None-Match", there, 501, "NotImplemented"},
+		{"there", "If-None-Match", there, 412, "PreconditionFailed"},
 		{"there", "If-Match", `"other"`, 412, "PreconditionFailed"},
 		{"gone", "If-Match", there, 404, "NoSuchKey"},
 		{"new", "If-None-Match", "*", 200, ""},

@@ -201,7 +201,12 @@ func TestConditions(t *testing.T) {
 	}{
 		{http.MethodPut, "k", "If-None-Match", "*", 412, "PreconditionFailed"},
 		{http.MethodPut, "new", "If-None-Match", "*", 200, ""},
-		{http.MethodPut, "k", "If-None-Match", etag, 501, "NotImplemented"},
+		{http.MethodPut, "k", "If-None-Match", etag, 412, "PreconditionFailed"},
+		{http.MethodPut, "k", "If-None-Match", `"other", ` + etag, 412, "PreconditionFailed"},
+		{http.MethodPut, "k", "If-None-Match", `"other"`, 200, ""},
+		{http.MethodPut, "new2", "If-None-Match", etag, 200, ""},
+		{http.MethodPut, "k", "If-None-Match", "", 501, "NotImplemented"},
+		{http.MethodPut, "k", "If-None-Match", `""`, 501, "NotImplemented"},
 		{http.MethodPut, "k", "If-Match", `"other"`, 412, "PreconditionFailed"},
 		{http.MethodPut, "k", "If-Match", etag, 200, ""},
 		{http.MethodPut, "gone", "If-Match", etag, 404, "NoSuchKey"},
