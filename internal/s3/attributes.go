@@ -27,7 +27,9 @@ func (q *request) getObjectAttributes() error {
 			return badArgument("x-amz-object-attributes", name, "Invalid attribute name specified.")
 		}
 	}
-	after, err := number(q.r.Header.Get("X-Amz-Part-Number-Marker"), "x-amz-part-number-marker", 0)
+	a := attributes{parts: slices.Contains(asked, "ObjectParts")}
+	var err error
+	a.after, err = number(q.r.Header.Get("X-Amz-Part-Number-Marker"), "x-amz-part-number-marker", 0)
 	if err != nil {
 		return err
 	}
@@ -35,6 +37,7 @@ func (q *request) getObjectAttributes() error {
 	if err != nil {
 		return err
 	}
+	a.limit = min(limit, maxListed)
 	info, err := q.s.store.Stat(q.r.Context(), q.bucket, q.key)
 	if err != nil {
 		return err
@@ -42,11 +45,12 @@ func (q *request) getObjectAttributes() error {
 	if err := q.checkRead(&info); err != nil {
 		return err
 	}
+	a.info = &info
 	x := newXML()
 	x.root("GetObjectAttributesResponse")
 	for _, name := range attributeNames {
 		if slices.Contains(asked, name) {
-			x.attribute(name, &info, after, min(limit, maxListed))
+			x.attribute(name, a)
 		}
 	}
 	x.close("GetObjectAttributesResponse")
@@ -54,21 +58,31 @@ func (q *request) getObjectAttributes() error {
 	return q.sendXML(x)
 }
 
-// attribute writes one of attributeNames. after and limit are about parts.
-func (x *xmlDoc) attribute(name string, info *object.Info, after, limit int) {
+// attributes are those of an object.
+type attributes struct {
+	info         *object.Info
+	parts        bool // parts are asked for
+	after, limit int  // of parts
+}
+
+// attribute writes one of attributeNames.
+func (x *xmlDoc) attribute(name string, a attributes) {
+	info := a.info
 	switch name {
 	case "ETag":
 		x.elem("ETag", info.ETag) // without quotes, unlike anywhere else
 	case "Checksum":
 		if sum := sumOf(info); sum.value != "" {
-			sum.value, _, _ = strings.Cut(sum.value, "-")
+			if a.parts {
+				sum.value, _, _ = strings.Cut(sum.value, "-") // their number stands beside it
+			}
 			x.open("Checksum")
 			x.sum(sum)
 			x.close("Checksum")
 		}
 	case "ObjectParts":
 		if info.Parts != nil {
-			x.objectParts(info, after, limit)
+			x.objectParts(info, a.after, a.limit)
 		}
 	case "StorageClass":
 		x.elem("StorageClass", "STANDARD")

@@ -46,11 +46,12 @@ func newChecksum(name string) *checksum {
 	return c
 }
 
-// set takes the announced value.
+// set takes the announced value. What cannot be a checksum matches nothing: so say other servers, where Amazon says
+// InvalidRequest.
 func (c *checksum) set(value string) error {
 	b, err := base64.StdEncoding.DecodeString(value)
 	if err != nil || len(b) != c.hash.Size() {
-		return invalidRequest.says("Value for %s%s header is invalid.", checksumPrefix, c.name).err()
+		return badDigest.says("Value for %s%s header is invalid.", checksumPrefix, c.name).err()
 	}
 	c.want = b
 	return nil

@@ -255,8 +255,13 @@ func TestUploadPartCopy(t *testing.T) {
 		}
 		parts = append(parts, fmt.Sprint(i+1), doc.ETag)
 	}
-	for _, r := range []string{"bytes=0-", "bytes=-5", "0-5", "bytes=5-4", "bytes=a-b", "bytes=0-1,3-4", fmt.Sprintf("bytes=0-%d", len(src)), "bytes=0-99999999999999999999"} {
+	for _, r := range []string{"bytes=0-", "bytes=-5", "0-5", "bytes=5-4", "bytes=a-b", "bytes=0-1,3-4", "bytes=0-99999999999999999999"} {
 		cp(400, "InvalidArgument", 4, "x-amz-copy-source-range", r)
+	}
+	for _, r := range []string{fmt.Sprintf("bytes=0-%d", len(src)), fmt.Sprintf("bytes=%d-%d", len(src), len(src)+1)} {
+		if re := cp(416, "InvalidRange", 4, "x-amz-copy-source-range", r); !strings.Contains(re.body, "<RangeRequested>"+r+"</RangeRequested>") {
+			t.Error(re.body)
+		}
 	}
 	cp(412, "PreconditionFailed", 4, "x-amz-copy-source-if-match", `"other"`)
 	cp(412, "PreconditionFailed", 4, "x-amz-copy-source-if-none-match", etag)

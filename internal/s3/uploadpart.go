@@ -117,7 +117,9 @@ func (q *request) uploadPartCopy() error {
 	return q.slowly(func() (err error) { // its MD5 may have to be read
 		part, err = q.s.store.CopyPart(q.r.Context(), q.uploadName(), number, opts)
 		if e, ok := errors.AsType[*object.InvalidError](err); ok && e.Field == "range" {
-			return badArgument(copyRangeHeader, q.r.Header.Get(copyRangeHeader), "Range specified is not valid for source object: "+e.Rule)
+			// Amazon says InvalidArgument, as of a range that is none, and others this.
+			return invalidRange.says("Range specified is not valid for source object: %s", e.Rule).
+				err("RangeRequested", q.r.Header.Get(copyRangeHeader)).because(err)
 		}
 		return q.conditionError(q.uploadError(err), copySourcePrefix)
 	}, func(x *xmlDoc) {
