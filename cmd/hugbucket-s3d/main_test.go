@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -108,6 +110,94 @@ func TestAnonymous(t *testing.T) {
 		t.Errorf("get: %d %s", status, body)
 	}
 	stop()
+}
+
+// TestConcurrentCreate: of two hundred that may only make a key, at the same time, one does, and the others are told. No body
+// is sent before many were asked for, when nothing is there yet. Those that are told to slow down come back, as SDKs do.
+func TestConcurrentCreate(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "config.json")
+	text := fmt.Sprintf(`{"storage": {"path": %q}, "s3": {"host": "127.0.0.1", "port": 0}}`, filepath.Join(dir, "store"))
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	url, _, stop := serve(t, path)
+	defer stop()
+	if status, body := do(t, "PUT", url+"/locks", ""); status != http.StatusOK {
+		t.Fatalf("make bucket: %d %s", status, body)
+	}
+	const writers, asked = 200, 60
+	client := &http.Client{Transport: &http.Transport{ExpectContinueTimeout: time.Hour}}
+	defer client.CloseIdleConnections()
+	var gate sync.WaitGroup
+	gate.Add(asked)
+	var passed atomic.Int64
+	put := func(content string) (int, error) {
+		body := &gatedBody{Reader: strings.NewReader(content), begin: func() {
+			if passed.Add(1) <= asked {
+				gate.Done()
+			}
+			gate.Wait()
+		}}
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, url+"/locks/state.lock", body)
+		if err != nil {
+			return 0, err
+		}
+		req.ContentLength = int64(len(content))
+		req.Header.Set("If-None-Match", "*")
+		req.Header.Set("Expect", "100-continue")
+		resp, err := client.Do(req)
+		if err != nil {
+			return 0, err
+		}
+		return resp.StatusCode, resp.Body.Close()
+	}
+	answers := make([]int, writers)
+	var wg sync.WaitGroup
+	for i := range writers {
+		wg.Go(func() {
+			for answers[i] == 0 || answers[i] == http.StatusServiceUnavailable {
+				var err error
+				if answers[i], err = put(fmt.Sprint("writer ", i)); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	winner, lost := -1, 0
+	for i, status := range answers {
+		switch status {
+		case http.StatusOK:
+			if winner >= 0 {
+				t.Errorf("%d and %d both won", winner, i)
+			}
+			winner = i
+		case http.StatusPreconditionFailed:
+			lost++
+		default:
+			t.Errorf("writer %d: %d", i, status)
+		}
+	}
+	if lost != writers-1 {
+		t.Errorf("%d lost", lost)
+	}
+	if _, body := do(t, "GET", url+"/locks/state.lock", ""); body != fmt.Sprint("writer ", winner) {
+		t.Errorf("writer %d won, and the object is of %q", winner, body)
+	}
+}
+
+// gatedBody is a body that calls begin when it is asked for.
+type gatedBody struct {
+	io.Reader
+	begin func()
+	once  sync.Once
+}
+
+func (b *gatedBody) Read(p []byte) (int, error) {
+	b.once.Do(b.begin)
+	return b.Reader.Read(p)
 }
 
 func TestCheck(t *testing.T) {
