@@ -192,13 +192,20 @@ func TestBodiesAreNotHeld(t *testing.T) {
 	w.want(200, "", http.MethodPut, "/bkt", "")
 	w.want(200, "", http.MethodPut, "/bkt/there", "x")
 	upload := w.begin("/bkt/there")
-	limits := map[string]int64{"CreateBucket": createXML.limit, "DeleteObjects": deleteXML.limit, "CompleteMultipartUpload": completeXML.limit}
+	limits := map[string]int64{
+		"CreateBucket": createXML.limit, "DeleteObjects": deleteXML.limit, "CompleteMultipartUpload": completeXML.limit,
+		"PutBucketAcl": aclXML.limit, "PutObjectAcl": aclXML.limit,
+	}
+	begins := map[string]string{
+		"DeleteObjects": "<Delete>", "CreateBucket": "<CreateBucketConfiguration>",
+		"CompleteMultipartUpload": "<CompleteMultipartUpload>", "PutBucketAcl": "<AccessControlPolicy>", "PutObjectAcl": "<AccessControlPolicy>",
+	}
 	for _, r := range everyOperation("bkt", "there", upload) {
 		if r.op.streams && limits[r.op.name] == 0 {
 			continue // stores it
 		}
 		for _, length := range []int64{1 << 30, -1} {
-			body := &endless{begin: map[string]string{"DeleteObjects": "<Delete>", "CreateBucket": "<CreateBucketConfiguration>", "CompleteMultipartUpload": "<CompleteMultipartUpload>"}[r.op.name]}
+			body := &endless{begin: begins[r.op.name]}
 			req := w.request(r)
 			if r.op.name == "DeleteObjects" {
 				req.Header.Set("X-Amz-Checksum-Crc32", "AAAAAA==")
@@ -225,20 +232,22 @@ func TestBodiesAreNotHeld(t *testing.T) {
 	}
 }
 
-// TestGovernanceBypass: CVE-2023-25812 (a bypass that was honoured in spite of a denial). Nobody has the right, so the header is
-// refused, and the object stays.
+// TestGovernanceBypass: CVE-2023-25812 (a bypass that was honoured in spite of a denial). The header lets nobody delete who may
+// not do so without it; nothing is locked, so for the others it changes nothing either. It counts only when it is signed.
 func TestGovernanceBypass(t *testing.T) {
-	w := newWorld(t, Config{})
+	reader := Key{AccessKey: "AKREAD", SecretKey: "secret-of-it", Mode: "read"}
+	w := newWorld(t, Config{Keys: []Key{{AccessKey: testAccess, SecretKey: testSecret}, reader}})
 	w.want(200, "", http.MethodPut, "/bkt", "")
 	w.want(200, "", http.MethodPut, "/bkt/k", "x")
-	w.want(501, "NotImplemented", http.MethodDelete, "/bkt/k", "", "X-Amz-Bypass-Governance-Retention", "true")
+	w.as(reader).want(403, "AccessDenied", http.MethodDelete, "/bkt/k", "", bypassHeader, "true")
 	r := w.raw(http.MethodDelete, "/bkt/k", nil)
 	w.signer.sign(r, emptySHA256)
-	r.Header.Set("X-Amz-Bypass-Governance-Retention", "true")
+	r.Header.Set(bypassHeader, "true")
 	w.wantReply(w.send(r), 403, "AccessDenied", "unsigned")
 	if !w.exists("bkt", "k") {
 		t.Error("it was deleted")
 	}
+	w.want(204, "", http.MethodDelete, "/bkt/k", "", bypassHeader, "true")
 }
 
 // TestUnknownKeyCostsTheSame: CVE-2026-33419, GHSA-5cx5-wh4m-82fh and CVE-2026-88018. A key that is not configured never gets in,

@@ -134,9 +134,9 @@ func TestPresignedMethod(t *testing.T) {
 	}
 }
 
-// TestRequestLine: what a request line or its headers say twice does not get around the signature, nor is content taken for
+// TestFormsOfTheRequestLine: what a request line or its headers say twice does not get around the signature, nor is content taken for
 // anything else.
-func TestRequestLine(t *testing.T) {
+func TestFormsOfTheRequestLine(t *testing.T) {
 	w := newWorld(t, Config{})
 	w.want(200, "", http.MethodPut, "/bkt", "")
 	w.want(200, "", http.MethodPut, "/bkt/k", "x")

@@ -23,19 +23,41 @@ var needs = map[string]string{
 	"DeleteObjects": "delete",
 	"DeleteObject":  "delete",
 
-	"GetBucketLocation": "probe", "GetBucketVersioning": "probe",
-	"ListObjects": "list", "ListObjectsV2": "list", "ListMultipartUploads": "list", "ListParts": "list key",
+	"GetBucketLocation": "probe", "GetBucketAcl": "probe", "PutBucketAcl": "set bucket",
+	"ListObjects": "list", "ListObjectsV2": "list", "ListObjectVersions": "list", "ListMultipartUploads": "list", "ListParts": "list key",
 	"GetObject": "read", "HeadObject": "read", "GetObjectAttributes": "read",
-	"PutObject": "add", "CreateMultipartUpload": "add", "UploadPart": "own upload", "CompleteMultipartUpload": "own upload",
+	"GetObjectAcl": "read", "GetObjectTagging": "read", "GetObjectRetention": "read", "GetObjectLegalHold": "read",
+	"PutObjectAcl": "set",
+	"PutObject":    "add", "CreateMultipartUpload": "add", "UploadPart": "own upload", "CompleteMultipartUpload": "own upload",
 	"AbortMultipartUpload": "own upload",
 	"CopyObject":           "read and add", "UploadPartCopy": "read and add",
+
+	// What nobody can set tells nothing but that the bucket is there.
+	"GetBucketPolicy": "probe", "GetBucketPolicyStatus": "probe", "GetBucketCors": "probe", "GetBucketTagging": "probe",
+	"GetBucketLifecycleConfiguration": "probe", "GetBucketWebsite": "probe", "GetObjectLockConfiguration": "probe",
+	"GetBucketOwnershipControls": "probe", "GetPublicAccessBlock": "probe", "GetBucketEncryption": "probe",
+	"GetBucketReplication": "probe", "GetBucketVersioning": "probe", "GetBucketAccelerateConfiguration": "probe",
+	"GetBucketLogging": "probe", "GetBucketNotificationConfiguration": "probe", "GetBucketRequestPayment": "probe",
+}
+
+// notSet is how operations answer that read what nobody has set.
+func notSet(op *operation) string {
+	for _, s := range settings {
+		if s.op == op.name {
+			return s.none.code
+		}
+	}
+	if op.selector == "retention" || op.selector == "legal-hold" {
+		return invalidRequest.code
+	}
+	return ""
 }
 
 // allowed is what each mode may do; "overwrite" is to add where something is.
 var allowed = map[string]string{
-	"":       "list buckets|probe|make bucket|drop bucket|delete|list|list key|read|add|overwrite|own upload|read and add",
+	"":       "list buckets|probe|make bucket|drop bucket|delete|list|list key|read|add|overwrite|own upload|read and add|set|set bucket",
 	"read":   "list buckets|probe|list|list key|read",
-	"write":  "list buckets|probe|make bucket|delete|list|list key|read|add|overwrite|own upload|read and add",
+	"write":  "list buckets|probe|make bucket|delete|list|list key|read|add|overwrite|own upload|read and add|set|set bucket",
 	"create": "probe|add|own upload",
 }
 
@@ -78,6 +100,10 @@ func sampleOf(op *operation, p place, upload string) sample {
 		query = "prefix=" + p.key
 	case "ListObjectsV2":
 		query = "list-type=2&prefix=" + p.key
+	case "ListObjectVersions":
+		query = "versions&prefix=" + p.key
+	case "PutBucketAcl", "PutObjectAcl":
+		s.headers = []string{"X-Amz-Acl", "private"}
 	case "ListMultipartUploads":
 		query = "uploads&prefix=" + p.key
 	case "DeleteObjects":
@@ -142,7 +168,7 @@ func (c *cell) inScope() bool {
 // verdict goes through the rules: mode, buckets, prefix; the bucket is there; its owner; what is there is not overwritten.
 func (c *cell) verdict() verdict {
 	need := needs[c.op.name]
-	wholeBucket := need == "make bucket" || need == "drop bucket"
+	wholeBucket := need == "make bucket" || need == "drop bucket" || need == "set bucket"
 	switch {
 	case need == "read and add" && c.can("add") && c.place.bucket == "none" && !c.scoped:
 		return missing // before anything is read
@@ -224,7 +250,7 @@ func (c *cell) run(t *testing.T) {
 		}
 		upload = begins.begin(object)
 		begins.part(object, upload, 1, "part")
-		if c.there || strings.HasPrefix(needs[c.op.name], "read") {
+		if c.there || strings.HasPrefix(needs[c.op.name], "read") || needs[c.op.name] == "set" {
 			owner.want(200, "", http.MethodPut, object, "old")
 		}
 	}
@@ -235,7 +261,7 @@ func (c *cell) run(t *testing.T) {
 	want, ok := c.verdict(), false
 	switch want {
 	case granted:
-		ok = re.status/100 == 2 && !strings.Contains(re.body, "AccessDenied")
+		ok = re.status/100 == 2 && !strings.Contains(re.body, "AccessDenied") || notSet(c.op) != "" && re.code() == notSet(c.op)
 	case missing:
 		ok = re.status == 404
 	case denied:
