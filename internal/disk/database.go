@@ -95,9 +95,6 @@ func (b database) removeLog() error {
 func (b database) dsn(cacheKiB int) string {
 	q := url.Values{}
 	q.Add("vfs", b.vfs)
-	if b.synchronous == "FULL" {
-		q.Add(sumvfs.Gather, "1")
-	}
 	q.Add("_pragma", "busy_timeout("+busyTimeout+")")
 	q.Add("_pragma", "journal_mode(WAL)")
 	q.Add("_pragma", "synchronous("+b.synchronous+")")

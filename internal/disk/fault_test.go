@@ -92,7 +92,7 @@ func (f *fault) laterLocked(c call) error {
 // separately fills the disk there, for k = 1, 2, … until a run survives. A driver that did not stop goes on working. After each,
 // the store opens again, is swept and clean, and holds all that was acknowledged and nothing half-written.
 func TestFaults(t *testing.T) {
-	step := 23 * stride // a prime: the calls of a transaction must not fall between
+	step := 29 * stride // a prime: the calls of a transaction must not fall between
 	if s := os.Getenv("DISK_FAULT_STRIDE"); s != "" {
 		var err error
 		if step, err = strconv.Atoi(s); err != nil || step < 1 {
@@ -107,7 +107,7 @@ func TestFaults(t *testing.T) {
 				for ; faultRun(t, p, store, &fault{kind: kind, n: k}); k += step {
 					runs++
 				}
-				if k < 100 {
+				if k < 150 {
 					t.Errorf("only %d calls were there to fail", k)
 				}
 				t.Logf("%d of some %d calls were failed, each in a run of its own", runs, k)

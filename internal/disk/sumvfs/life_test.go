@@ -43,13 +43,7 @@ func checkPages(t *testing.T, path string) {
 // TestLife churns a database through checkpoints, free pages that are used again, vacuum and reopening: nothing is taken for
 // damage.
 func TestLife(t *testing.T) {
-	t.Run("each write", func(t *testing.T) { life(t, "") })
-	t.Run("gathered", func(t *testing.T) { life(t, gathering) })
-}
-
-func life(t *testing.T, how string) {
-	t.Helper()
-	vfs := plainLayer(t) + how
+	vfs := plainLayer(t)
 	path := filepath.Join(t.TempDir(), "db")
 	db := create(t, path, vfs)
 	exec(t, db, `CREATE TABLE t (id INTEGER PRIMARY KEY, body BLOB NOT NULL)`)
@@ -77,13 +71,7 @@ func life(t *testing.T, how string) {
 
 // TestManyConnections reads and writes from several goroutines, each with a connection of its own.
 func TestManyConnections(t *testing.T) {
-	t.Run("each write", func(t *testing.T) { manyConnections(t, "") })
-	t.Run("gathered", func(t *testing.T) { manyConnections(t, gathering) })
-}
-
-func manyConnections(t *testing.T, how string) {
-	t.Helper()
-	vfs := plainLayer(t) + how
+	vfs := plainLayer(t)
 	path := filepath.Join(t.TempDir(), "db")
 	db := create(t, path, vfs)
 	exec(t, db, `CREATE TABLE t (id INTEGER PRIMARY KEY, body BLOB NOT NULL)`)
@@ -157,15 +145,9 @@ func (f *fault) fired() string {
 // TestHookFails fails each operation of a run in turn. A transaction that failed has left nothing, one that did not is there,
 // and the database is whole, also when it is opened again.
 func TestHookFails(t *testing.T) {
-	t.Run("each write", func(t *testing.T) { hookFails(t, "") })
-	t.Run("gathered", func(t *testing.T) { hookFails(t, gathering) })
-}
-
-func hookFails(t *testing.T, how string) {
-	t.Helper()
 	f := &fault{}
-	vfs := register(t, f.hook) + how
-	plain := plainLayer(t) + how
+	vfs := register(t, f.hook)
+	plain := plainLayer(t)
 	hits := make(map[string]bool)
 	for k := 1; ; k += stride {
 		path := filepath.Join(t.TempDir(), "db")

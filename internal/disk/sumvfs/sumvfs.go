@@ -32,8 +32,6 @@ const (
 	leastPage = 512
 )
 
-var errNoMemory = errors.New("out of memory")
-
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 func sum(page []byte, off int64) uint32 {
@@ -85,15 +83,13 @@ type vfs struct {
 	mu     sync.Mutex
 	tables map[kind]*table
 	opened map[uintptr]string // names of open files, when there is a hook
-	logs   map[uintptr]*gathered
-	keep   []any // functions that SQLite knows by address
+	keep   []any              // functions that SQLite knows by address
 }
 
-// kind of a file: by which methods the system handles it, whether it is a database, and whether writes are gathered.
+// kind of a file: by which methods the system handles it, and whether it is a database.
 type kind struct {
 	system uintptr
 	paged  bool
-	gather bool
 }
 
 // table holds the methods of one kind of file.
@@ -118,7 +114,7 @@ func Register(name string, hook func(Op) error) error {
 	if system == 0 {
 		return errors.New("SQLite has no file system")
 	}
-	v := &vfs{hook: hook, tables: make(map[kind]*table), opened: make(map[uintptr]string), logs: make(map[uintptr]*gathered)}
+	v := &vfs{hook: hook, tables: make(map[kind]*table), opened: make(map[uintptr]string)}
 	v.below = *(*sqlite3.Tsqlite3_vfs)(pointer(system))
 	here := v.below
 	here.FpNext = 0
@@ -154,7 +150,7 @@ func Create(path, vfs string) (err error) {
 	}
 	handle, room := libc.Xcalloc(tls, 1, 8), libc.Xcalloc(tls, 1, 4)
 	if handle == 0 || room == 0 {
-		return errNoMemory
+		return errors.New("out of memory")
 	}
 	defer libc.Xfree(tls, handle)
 	defer libc.Xfree(tls, room)
@@ -202,21 +198,13 @@ func (v *vfs) open(tls *libc.TLS, _, name, file uintptr, flags int32, out uintpt
 	if v.hook != nil {
 		v.opened[file] = base
 	}
-	k := kind{*methods, flags&sqlite3.SQLITE_OPEN_MAIN_DB != 0, gathers(tls, name, flags)}
-	if !k.paged && !k.gather && v.hook == nil {
+	paged := flags&sqlite3.SQLITE_OPEN_MAIN_DB != 0
+	if !paged && v.hook == nil {
 		return rc
 	}
-	t, err := v.table(tls, k)
-	if err == nil && k.gather {
-		g := &gathered{at: libc.Xcalloc(tls, 1, gatherRoom)}
-		v.logs[file] = g
-		if g.at == 0 {
-			err = errNoMemory
-		}
-	}
+	t, err := v.table(tls, kind{*methods, paged})
 	if err != nil {
 		delete(v.opened, file)
-		delete(v.logs, file)
 		call[func(*libc.TLS, uintptr) int32]((*sqlite3.Tsqlite3_io_methods)(pointer(*methods)).FxClose)(tls, file)
 		*methods = 0
 		return sqlite3.SQLITE_NOMEM
@@ -237,14 +225,6 @@ func (v *vfs) table(tls *libc.TLS, k kind) (*table, error) {
 		here.FxSync = v.function(t.sync)
 		here.FxTruncate = v.function(t.truncate)
 		here.FxClose = v.function(t.close)
-	}
-	if k.gather {
-		here.FxWrite = v.function(t.gatherWrite)
-		here.FxSync = v.function(t.gatherSync)
-		here.FxRead = v.function(t.gatherRead)
-		here.FxTruncate = v.function(t.gatherTruncate)
-		here.FxFileSize = v.function(t.gatherSize)
-		here.FxClose = v.function(t.gatherClose)
 	}
 	if k.paged {
 		here.FxRead = v.function(t.readPage)
@@ -281,9 +261,11 @@ func (t *table) writePage(tls *libc.TLS, file, buf uintptr, n int32, off int64) 
 }
 
 func (t *table) write(tls *libc.TLS, file, buf uintptr, n int32, off int64) int32 {
-	op := Op{Do: "write", File: t.v.nameOf(file), Data: memory(buf, n), Off: off}
-	if rc := t.v.ask(op, sqlite3.SQLITE_IOERR_WRITE); rc != sqlite3.SQLITE_OK {
-		return rc
+	if t.v.hook != nil {
+		op := Op{Do: "write", File: t.v.nameOf(file), Data: memory(buf, n), Off: off}
+		if rc := t.v.ask(op, sqlite3.SQLITE_IOERR_WRITE); rc != sqlite3.SQLITE_OK {
+			return rc
+		}
 	}
 	return call[func(*libc.TLS, uintptr, uintptr, int32, int64) int32](t.below.FxWrite)(tls, file, buf, n, off)
 }
@@ -327,11 +309,8 @@ func (v *vfs) remove(tls *libc.TLS, _, name uintptr, syncDir int32) int32 {
 	return call[func(*libc.TLS, uintptr, uintptr, int32) int32](v.below.FxDelete)(tls, v.here, name, syncDir)
 }
 
-// ask asks the hook, if there is one, and returns code when it says no.
+// ask asks the hook, and returns code when it says no.
 func (v *vfs) ask(op Op, code int32) int32 {
-	if v.hook == nil {
-		return sqlite3.SQLITE_OK
-	}
 	err := v.hook(op)
 	switch {
 	case err == nil:
@@ -363,7 +342,7 @@ func call[F any](at uintptr) F { return *(*F)(unsafe.Pointer(&struct{ uintptr }{
 func keep[T any](tls *libc.TLS, v T) (uintptr, error) {
 	at := libc.Xcalloc(tls, 1, libc.Tsize_t(unsafe.Sizeof(v)))
 	if at == 0 {
-		return 0, errNoMemory
+		return 0, errors.New("out of memory")
 	}
 	*(*T)(pointer(at)) = v
 	return at, nil

@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 
@@ -62,12 +61,9 @@ func open(t *testing.T, path, vfs string) *sql.DB {
 	return db
 }
 
-// gathering behind the name of a layer has the writes to the log gathered.
-const gathering = "&" + Gather + "=1"
-
 func create(t *testing.T, path, vfs string) *sql.DB {
 	t.Helper()
-	if err := Create(path, strings.TrimSuffix(vfs, gathering)); err != nil {
+	if err := Create(path, vfs); err != nil {
 		t.Fatal(err)
 	}
 	return open(t, path, vfs)
