@@ -20,7 +20,7 @@ var layers = map[string]struct {
 }{
 	"internal":                   {},
 	"internal/xet":               {may: "github.com/zeebo/blake3 github.com/pierrec/lz4/v4", pure: true},
-	"internal/object":            {may: "internal/xet golang.org/x/sync github.com/minio/crc64nvme", pure: true},
+	"internal/object":            {may: "internal/xet golang.org/x/sync github.com/minio/crc64nvme github.com/minio/md5-simd", pure: true},
 	"internal/object/objecttest": {may: "internal/xet internal/object"},
 	"internal/disk":              {may: "internal/xet internal/object internal/disk/sumvfs golang.org/x/sync golang.org/x/sys modernc.org/sqlite"},
 	"internal/disk/model":        {pure: true},
