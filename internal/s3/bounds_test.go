@@ -183,12 +183,15 @@ func TestDocuments(t *testing.T) {
 	up := w.begin("/bkt/k")
 	etag := w.part("/bkt/k", up, 1, "x")
 	for _, c := range []struct {
-		method, target, root, good string
-		limit                      int64
+		method, target, root, good, twice string
+		limit                             int64
 	}{
-		{http.MethodPost, "/bkt?delete", "Delete", "<Object><Key>k</Key></Object>", 8 << 20},
-		{http.MethodPost, "/bkt/k?" + up, "CompleteMultipartUpload", "<Part><PartNumber>1</PartNumber><ETag>" + etag + "</ETag></Part>", 4 << 20},
-		{http.MethodPut, "/newbkt", "CreateBucketConfiguration", "<LocationConstraint>us-east-1</LocationConstraint>", 64 << 10},
+		{http.MethodPost, "/bkt?delete", "Delete", "<Object><Key>k</Key></Object>", "<Object><Key>k</Key><Key>k</Key></Object>", 8 << 20},
+		{
+			http.MethodPost, "/bkt/k?" + up, "CompleteMultipartUpload", "<Part><PartNumber>1</PartNumber><ETag>" + etag + "</ETag></Part>",
+			"<Part><PartNumber>1</PartNumber><ETag>" + etag + "</ETag><PartNumber>1</PartNumber></Part>", 4 << 20,
+		},
+		{http.MethodPut, "/newbkt", "CreateBucketConfiguration", "<LocationConstraint>us-east-1</LocationConstraint>", "", 64 << 10},
 	} {
 		wrap := func(s string) string { return "<" + c.root + ">" + s + "</" + c.root + ">" }
 		send := func(what, body string, status int, code string) {
@@ -219,6 +222,11 @@ func TestDocuments(t *testing.T) {
 		bad("latin-1", `<?xml version="1.0" encoding="ISO-8859-1"?>`+wrap(c.good))
 		bad("utf-16", "\xff\xfe<\x00")
 		bad("not utf-8", wrap("<!--\xff-->"+c.good))
+		bad("surrogate", wrap("<Key>a&#xD800;b</Key>"+c.good)) // U+FFFD would be another key
+		if c.twice != "" {
+			bad("twice", wrap(c.twice))
+			bad("too many", wrap(strings.Replace(c.good, "><", ">"+manyFields()+"<", 1)))
+		}
 		bad("text", wrap("<Key>"+strings.Repeat("k", maxXMLText+1)+"</Key>"+c.good))
 		send("too long", wrap(c.good+strings.Repeat(" ", int(c.limit))), 400, "MaxMessageLengthExceeded")
 		send("good", wrap(c.good), 200, "")
@@ -227,4 +235,13 @@ func TestDocuments(t *testing.T) {
 	doc := "<Delete>" + rows(maxDeletes+1, "<Object><Key>k</Key></Object>") + "</Delete>"
 	w.want(400, "MalformedXML", http.MethodPost, "/bkt?delete", doc, "x-amz-checksum-crc32", strings.TrimPrefix(crc32Trailer([]byte(doc)), "x-amz-checksum-crc32:"))
 	w.want(400, "MalformedXML", http.MethodPost, "/bkt/k2?"+up, "<CompleteMultipartUpload>"+rows(object.MaxParts+1, "<Part/>")+"</CompleteMultipartUpload>")
+}
+
+// manyFields are elements that differ, one more than a row may have.
+func manyFields() string {
+	var b strings.Builder
+	for i := range maxXMLFields {
+		fmt.Fprintf(&b, "<a%d/>", i)
+	}
+	return b.String()
 }

@@ -234,16 +234,21 @@ func FuzzXMLKey(f *testing.F) {
 		x.open("Delete")
 		x.open("Object")
 		x.elem("Key", key)
+		x.close("Object")
+		x.open("Object")
 		x.WriteString("<Key>" + strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(key) + "</Key>")
 		x.close("Object")
 		x.close("Delete")
-		var list struct{ Object struct{ Key []xmlKey } }
+		var list struct{ Object []struct{ Key xmlKey } }
 		if err := decodeXML(x.Bytes(), deleteXML, &list); err != nil {
 			t.Fatalf("%q: %v", key, err)
 		}
-		for _, got := range list.Object.Key {
-			if string(got) != key {
-				t.Errorf("%q comes back as %q", key, got)
+		if len(list.Object) != 2 {
+			t.Fatalf("%q: %d objects", key, len(list.Object))
+		}
+		for _, got := range list.Object {
+			if string(got.Key) != key {
+				t.Errorf("%q comes back as %q", key, got.Key)
 			}
 		}
 	})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -53,6 +54,9 @@ func (h *controlHider) ReadByte() (byte, error) {
 		c, n := h.next()
 		if h.token += n; h.token > maxXMLToken {
 			return 0, errors.New("a tag or text is too long")
+		}
+		if utf16.IsSurrogate(c) {
+			return 0, errors.New("a reference to a surrogate is no character") // the decoder would take U+FFFD for it: another key
 		}
 		if !needsDisguise(c) {
 			b := h.data[0]
@@ -103,7 +107,7 @@ func (h *controlHider) track() {
 func (h *controlHider) next() (rune, int) {
 	switch b := h.data[0]; {
 	case b == '&' && h.end == nil:
-		if c, n := charRef(h.data); needsDisguise(c) {
+		if c, n := charRef(h.data); needsDisguise(c) || utf16.IsSurrogate(c) {
 			return c, n
 		}
 	case b < ' ':

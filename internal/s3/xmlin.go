@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 )
@@ -15,6 +16,8 @@ const (
 	// maxXMLDepth is deeper than any document of the protocol, and maxXMLAttrs more than any of its elements has.
 	maxXMLDepth = 16
 	maxXMLAttrs = 8
+	// maxXMLFields is how many elements a row may have, each once.
+	maxXMLFields = 16
 	// maxXMLTokens is for each row that a document may have: for all its elements, and the space between them.
 	maxXMLTokens = 32
 	// maxXMLText is how much character data may come in one piece, in disguise: more than a key can be.
@@ -145,8 +148,10 @@ type soberTokens struct {
 	d     *xml.Decoder
 	doc   document
 	depth int
-	n     int // tokens
-	rows  int // elements that may be rows
+	n     int      // tokens
+	rows  int      // elements that may be rows
+	row   int      // depth of the row that this is in; 0 outside
+	seen  []string // names of its elements so far
 }
 
 var _ xml.TokenReader = (*soberTokens)(nil)
@@ -172,12 +177,24 @@ func (s *soberTokens) Token() (xml.Token, error) {
 			if s.rows++; s.rows > s.doc.rows {
 				return nil, errors.New("there are too many rows")
 			}
+			if s.row == 0 {
+				s.row, s.seen = s.depth, s.seen[:0]
+			}
+		}
+		if s.row > 0 && s.depth == s.row+1 {
+			if slices.Contains(s.seen, t.Name.Local) || len(s.seen) == maxXMLFields {
+				return nil, fmt.Errorf("one %s has more than one %s, or too many elements", s.doc.row, t.Name.Local) // which of them is meant?
+			}
+			s.seen = append(s.seen, t.Name.Local)
 		}
 	case xml.CharData:
 		if len(t) > maxXMLText {
 			return nil, errors.New("text is too long")
 		}
 	case xml.EndElement:
+		if s.depth == s.row {
+			s.row = 0
+		}
 		s.depth--
 	}
 	return t, err
