@@ -54,11 +54,9 @@ type completion struct {
 // completeUpload implements CompleteMultipartUpload. All that can be wrong with the request is looked for first, so that it is
 // answered with its status; the work itself may take long.
 func (q *request) completeUpload() error {
-	give, err := q.takeUpload()
-	if err != nil {
+	if err := q.roomForUpload(); err != nil {
 		return err
 	}
-	defer give()
 	c, err := q.readCompletion()
 	if err != nil {
 		return err
@@ -70,6 +68,11 @@ func (q *request) completeUpload() error {
 	if err := c.inOrder(); err != nil {
 		return err
 	}
+	give, err := q.takeUpload() // not before: who is slow to send the document keeps nobody out
+	if err != nil {
+		return err
+	}
+	defer give()
 	if u.Done == nil { // else the store knows which parts they were
 		if err := q.checkCompletion(c, upload); err != nil {
 			// A request before this one may just have completed it, and taken the parts.

@@ -52,35 +52,44 @@ func TestUploadLimit(t *testing.T) {
 	w.want(200, "", http.MethodPut, "/bkt/second", "xy")
 }
 
-// TestSlowUploadsTakeNoPlace: uploads that have sent next to nothing keep nobody out, and end like all others.
+// TestSlowUploadsTakeNoPlace: uploads, and completions, that have sent next to nothing keep nobody out, and end like all others.
 func TestSlowUploadsTakeNoPlace(t *testing.T) {
 	w := newWorld(t, Config{})
 	w.server.uploads = make(chan struct{}, 1)
 	w.want(200, "", http.MethodPut, "/bkt", "")
 	up := w.begin("/bkt/k")
-	var held []*wire
-	for i := range 10 {
-		target := fmt.Sprint("/bkt/slow", i)
-		if i%2 == 0 {
+	done := w.begin("/bkt/done")
+	doc := completed("1", w.part("/bkt/done", done, 1, "part"))
+	type slow struct {
+		*wire
+		method, rest string
+	}
+	var held []slow
+	for i := range 12 {
+		method, target, body := http.MethodPut, fmt.Sprint("/bkt/slow", i), strings.Repeat("x", 100)
+		switch i % 3 {
+		case 0:
 			target = fmt.Sprintf("/bkt/k?partNumber=%d&%s", i+1, up)
+		case 2: // the others find it done
+			method, target, body = http.MethodPost, "/bkt/done?"+done, doc
 		}
 		c := w.dial()
-		c.head(http.MethodPut, target, 100, "Expect", "100-continue")
-		c.answer(http.MethodPut, http.StatusContinue) // its body is asked for
-		if _, err := io.WriteString(c, "slow"); err != nil {
+		c.head(method, target, len(body), "Expect", "100-continue")
+		c.answer(method, http.StatusContinue) // its body is asked for
+		if _, err := io.WriteString(c, body[:1]); err != nil {
 			t.Fatal(err)
 		}
-		held = append(held, c)
+		held = append(held, slow{c, method, body[1:]})
 	}
 	w.want(200, "", http.MethodPut, "/bkt/normal", strings.Repeat("x", 2*firstBytes))
 	w.part("/bkt/k", up, 2, "part")
 	for _, c := range held {
-		if _, err := io.WriteString(c, strings.Repeat("x", 96)); err != nil {
+		if _, err := io.WriteString(c, c.rest); err != nil {
 			t.Fatal(err)
 		}
-		c.answer(http.MethodPut, 200)
+		c.answer(c.method, 200)
 	}
-	if len(w.server.uploads) != 0 || !w.exists("bkt", "slow1") {
+	if len(w.server.uploads) != 0 || !w.exists("bkt", "slow1") || !w.exists("bkt", "done") {
 		t.Error("a place was not given back, or nothing was stored")
 	}
 }
@@ -151,7 +160,7 @@ func TestXMLMemory(t *testing.T) {
 	}
 }
 
-// TestPartLimit: parts, copies of parts and completions take the places that objects take.
+// TestPartLimit: parts, copies of parts and completions take the places that objects take, once their upload was found.
 func TestPartLimit(t *testing.T) {
 	w := newWorld(t, Config{})
 	w.server.uploads = make(chan struct{}, 1)
@@ -166,7 +175,36 @@ func TestPartLimit(t *testing.T) {
 		w.want(503, "SlowDown", http.MethodPost, "/bkt/k?"+up, doc)
 	}
 	<-w.server.uploads
-	w.want(404, "NoSuchUpload", http.MethodPut, "/bkt/k?partNumber=1&uploadId=none", "x") // each gives its place back
+	// Meanwhile somebody else takes the last place: what finds no upload did not want it.
+	before := func(op string) {
+		if op == "Upload" && len(w.server.uploads) == 0 {
+			w.server.uploads <- struct{}{}
+		}
+	}
+	for _, c := range []struct{ method, query, source, body string }{
+		{http.MethodPut, "partNumber=1&", "", "x"},
+		{http.MethodPut, "partNumber=1&", "bkt/src", ""},
+		{http.MethodPost, "", "", doc},
+	} {
+		var headers []string
+		if c.source != "" {
+			headers = []string{"x-amz-copy-source", c.source}
+		}
+		for upload, code := range map[string]string{"uploadId=none": "NoSuchUpload", up: "SlowDown"} {
+			w.calls.before = before
+			if re := w.do(c.method, "/bkt/k?"+c.query+upload, c.body, headers...); re.code() != code {
+				t.Errorf("%s %s: %d %s, want %s", c.method, c.query+upload, re.status, re.code(), code)
+			}
+			w.calls.before = nil
+			select {
+			case <-w.server.uploads:
+			default:
+				t.Errorf("%s %s: it had a place before its upload was looked for", c.method, c.query+upload)
+			}
+		}
+	}
+	// Each gives its place back.
+	w.want(404, "NoSuchUpload", http.MethodPut, "/bkt/k?partNumber=1&uploadId=none", "x")
 	w.want(200, "", http.MethodPut, "/bkt/k?partNumber=1&"+up, "x")
 	w.want(200, "", http.MethodPut, "/bkt/k?partNumber=1&"+up, "", "x-amz-copy-source", "bkt/src")
 	w.want(400, "MalformedXML", http.MethodPost, "/bkt/k?"+up, "")

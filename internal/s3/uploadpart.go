@@ -88,11 +88,9 @@ func (q *request) uploadPartCopy() error {
 	if err := q.refuseBody(copyHasNoBody); err != nil {
 		return err
 	}
-	give, err := q.takeUpload()
-	if err != nil {
+	if err := q.roomForUpload(); err != nil {
 		return err
 	}
-	defer give()
 	bucket, key, err := q.copySource()
 	if err != nil {
 		return err
@@ -113,6 +111,11 @@ func (q *request) uploadPartCopy() error {
 			return keepSum(sum)
 		}
 	}
+	give, err := q.takeUpload()
+	if err != nil {
+		return err
+	}
+	defer give()
 	var part object.Part
 	return q.slowly(func() (err error) { // its MD5 may have to be read
 		part, err = q.s.store.CopyPart(q.r.Context(), q.uploadName(), number, opts)
