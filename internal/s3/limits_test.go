@@ -52,6 +52,41 @@ func TestUploadLimit(t *testing.T) {
 	w.want(200, "", http.MethodPut, "/bkt/second", "xy")
 }
 
+// TestOneKeyLeavesPlaces: a key that holds as many places as it can get leaves some for the others, which come and go.
+func TestOneKeyLeavesPlaces(t *testing.T) {
+	greedy := Key{AccessKey: "AKGREEDY", SecretKey: "secret-of-it", Mode: "create"}
+	w := newWorld(t, Config{Keys: []Key{{AccessKey: testAccess, SecretKey: testSecret}, greedy}})
+	w.server.uploads = make(chan struct{}, 8)
+	w.want(200, "", http.MethodPut, "/bkt", "")
+	crowd := w.as(greedy)
+	var held []*wire
+	for i := range 6 {
+		c := crowd.dial()
+		c.head(http.MethodPut, fmt.Sprint("/bkt/held", i), firstBytes+1)
+		if _, err := io.WriteString(c, strings.Repeat("x", firstBytes)); err != nil {
+			t.Fatal(err)
+		}
+		held = append(held, c)
+	}
+	for len(w.server.uploads) < len(held) {
+		runtime.Gosched()
+	}
+	crowd.want(503, "SlowDown", http.MethodPut, "/bkt/more", "x")
+	for i := range 10 {
+		w.want(200, "", http.MethodPut, fmt.Sprint("/bkt/normal", i), "x")
+	}
+	for _, c := range held {
+		if _, err := io.WriteString(c, "x"); err != nil {
+			t.Fatal(err)
+		}
+		c.answer(http.MethodPut, 200)
+	}
+	crowd.want(200, "", http.MethodPut, "/bkt/more", "x")
+	if n := len(w.server.holders.of); n != 0 {
+		t.Errorf("%d keys still hold places", n)
+	}
+}
+
 // TestSlowUploadsTakeNoPlace: uploads, and completions, that have sent next to nothing keep nobody out, and end like all others.
 func TestSlowUploadsTakeNoPlace(t *testing.T) {
 	w := newWorld(t, Config{})

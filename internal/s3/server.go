@@ -15,9 +15,6 @@ import (
 // the whole of a transfer.
 const stallTime = 60 * time.Second
 
-// maxUploads is how many objects and parts may be under way whose first bytes have come. Each holds some 3 MiB.
-const maxUploads = 100
-
 // Server is the S3 door. It is an http.Handler, safe for concurrent use. Nothing that cleans paths may stand before it.
 type Server struct {
 	store  *object.Store
@@ -35,6 +32,7 @@ type Server struct {
 	// uploads and large hold an element for each upload under way, and for each large XML body, probing one while the store
 	// is asked whether it answers.
 	uploads chan struct{}
+	holders holders
 	large   chan struct{}
 	probing chan struct{}
 }
@@ -53,7 +51,7 @@ func New(store *object.Store, cfg Config, log zerolog.Logger) (*Server, error) {
 		store: store, cfg: cfg, log: log, keys: make(map[string]*Key, len(cfg.Keys)), signer: newSigner(),
 		now: cfg.Now, stall: stallTime, patience: patience, heartbeat: heartbeat,
 		uploads: make(chan struct{}, maxUploads), large: make(chan struct{}, maxLargeXML), probing: make(chan struct{}, 1),
-		hosts: newHosts(cfg.Domains), hostID: newHostID(),
+		hosts: newHosts(cfg.Domains), hostID: newHostID(), holders: holders{of: make(map[*Key]int)},
 	}
 	if s.now == nil {
 		s.now = time.Now

@@ -141,34 +141,6 @@ func (q *request) abortUpload() error {
 	return nil
 }
 
-// roomForUpload refuses an upload that would find no place now, before its body is asked for.
-func (q *request) roomForUpload() error {
-	if len(q.s.uploads) == cap(q.s.uploads) {
-		return tooManyUploads()
-	}
-	return nil
-}
-
-func tooManyUploads() error { return slowDown.err().with("Retry-After", "1") }
-
-// takeUploadFor is takeUpload for a body, once it arrives.
-func (q *request) takeUploadFor(p *payload) (give func(), err error) {
-	if err := p.body.arrive(); err != nil {
-		return nil, err
-	}
-	return q.takeUpload()
-}
-
-// takeUpload takes one of the places for uploads under way; give must be called, unless there is an error.
-func (q *request) takeUpload() (give func(), err error) {
-	select {
-	case q.s.uploads <- struct{}{}:
-		return func() { <-q.s.uploads }, nil
-	default:
-		return nil, tooManyUploads()
-	}
-}
-
 // takeObjectSum takes the checksum that the object of a CompleteMultipartUpload must have out of the headers: in any other
 // request it would be that of the body. count is behind the "-" of a composite one.
 func takeObjectSum(h http.Header) (sum *checksum, count string, err error) {
