@@ -70,6 +70,7 @@ type writeStatements struct {
 	insertRef, putPack, sealPack      *sql.Stmt
 	anyUpload, openUpload, doneUpload *sql.Stmt
 	putPart, partFiles, delParts      *sql.Stmt
+	delUpload                         *sql.Stmt
 	lastPart                          *sql.Stmt
 }
 
@@ -133,8 +134,9 @@ func (c *committer) queries() map[**sql.Stmt]string {
 		&c.st.putPart:    `INSERT OR REPLACE INTO parts (upload, number, file, info) VALUES (?, ?, ?, ?)`,
 		&c.st.partFiles: `SELECT p.number, f.hash FROM parts p LEFT JOIN files f ON f.id = p.file
 			WHERE p.upload = ? ORDER BY p.number`,
-		&c.st.delParts: `DELETE FROM parts WHERE upload = ?`,
-		&c.st.lastPart: `SELECT number, info FROM parts WHERE upload = ? ORDER BY id DESC LIMIT 1`,
+		&c.st.delUpload: `DELETE FROM uploads WHERE id = ?`,
+		&c.st.delParts:  `DELETE FROM parts WHERE upload = ?`,
+		&c.st.lastPart:  `SELECT number, info FROM parts WHERE upload = ? ORDER BY id DESC LIMIT 1`,
 	}
 }
 

@@ -6,18 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"time"
 
 	"hugbucket/internal/object"
 )
 
-const (
-	// expireSlice is how many rows of uploads and parts a transaction deletes, so that others get their turn; an upload goes
-	// whole.
-	expireSlice = 1000
-	// uploadColumns are those of scanUpload; u is uploads, b is buckets.
-	uploadColumns = `u.id, b.name, u.bucket, u.key, u.created, u.done, u.info`
-)
+// uploadColumns are those of scanUpload; u is uploads, b is buckets.
+const uploadColumns = `u.id, b.name, u.bucket, u.key, u.created, u.done, u.info`
 
 type scanner interface{ Scan(dest ...any) error }
 
@@ -156,106 +150,6 @@ func (d *Driver) AbortUpload(ctx context.Context, id string) error {
 		_, err = d.commit.st.delParts.ExecContext(ctx, id)
 		return err
 	})
-}
-
-// oldUpload is an upload that was created long ago, and where the next one goes on.
-type oldUpload struct {
-	created int64
-	id      string
-	done    bool
-}
-
-// ExpireUploads implements object.Uploads. It gives others a turn now and then; on an error it returns how many were deleted
-// before.
-func (d *Driver) ExpireUploads(ctx context.Context, before time.Time) (int, error) {
-	n := 0
-	last := oldUpload{created: math.MinInt64}
-	for more := true; more; {
-		open, at := 0, last
-		err := d.commit.tx(ctx, func(ctx context.Context) (err error) {
-			open, more, err = d.expireSome(ctx, before, &at)
-			return err
-		})
-		if err != nil {
-			return n, err
-		}
-		n += open
-		last = at
-	}
-	return n, nil
-}
-
-// expireSome deletes some uploads behind the last one, in the transaction under way, and moves that on. It returns how many of them
-// were open, and whether there may be more.
-func (d *Driver) expireSome(ctx context.Context, before time.Time, last *oldUpload) (open int, more bool, err error) {
-	rows, err := d.commit.conn.QueryContext(ctx, `SELECT created, id, done FROM uploads
-		WHERE created < ? AND (created, id) > (?, ?) ORDER BY created, id LIMIT ?`, before.UnixMilli(), last.created, last.id, expireSlice)
-	if err != nil {
-		return 0, false, err
-	}
-	all, err := scanAll(rows, func(rows *sql.Rows) (u oldUpload, err error) {
-		err = rows.Scan(&u.created, &u.id, &u.done)
-		return u, err
-	})
-	if err != nil {
-		return 0, false, err
-	}
-	deleted := int64(0)
-	for i, u := range all {
-		if deleted >= expireSlice {
-			return open, i < len(all), nil
-		}
-		*last = u
-		at, err := d.lastOf(ctx, u)
-		if err != nil {
-			return 0, false, err
-		}
-		if !at.Before(before) {
-			continue
-		}
-		if _, err := d.commit.conn.ExecContext(ctx, `DELETE FROM uploads WHERE id = ?`, u.id); err != nil {
-			return 0, false, err
-		}
-		res, err := d.commit.st.delParts.ExecContext(ctx, u.id)
-		if err != nil {
-			return 0, false, err
-		}
-		parts, err := res.RowsAffected()
-		if err != nil {
-			return 0, false, err
-		}
-		deleted += 1 + parts
-		if !u.done {
-			open++
-		}
-	}
-	return open, len(all) == expireSlice, nil
-}
-
-// lastOf returns when the last part of an upload came, or when it was completed; the zero time when it has no part, and when a damaged
-// row does not say.
-func (d *Driver) lastOf(ctx context.Context, u oldUpload) (time.Time, error) {
-	var part object.Part
-	var number int
-	var info []byte
-	err := d.commit.st.lastPart.QueryRowContext(ctx, u.id).Scan(&number, &info)
-	switch {
-	case err == nil:
-		part, err = readPart(u.id, number, info)
-	case errors.Is(err, sql.ErrNoRows) && u.done:
-		var row uploadRow
-		if row, err = scanUpload(d.commit.st.anyUpload.QueryRowContext(ctx, u.id)); err != nil {
-			break
-		}
-		var up object.Upload
-		if up, err = row.upload(); err == nil {
-			part.ModTime = up.Done.ModTime
-		}
-	}
-	if errors.Is(err, sql.ErrNoRows) || errors.Is(err, object.ErrCorrupt) {
-		return time.Time{}, nil
-	}
-	return part.ModTime, err
 }
 
 // deleteUploads deletes the uploads of a bucket, in the transaction under way.

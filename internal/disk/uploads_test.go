@@ -137,6 +137,8 @@ func TestExpireUploadsInSlices(t *testing.T) {
 	}
 	write(t, d, `WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 900)
 		INSERT INTO parts (upload, number, file, info) SELECT upload, i, file, info FROM parts, n WHERE number = 1`)
+	// The newest part says how old an upload is, and only the first ones are sound.
+	write(t, d, `INSERT OR REPLACE INTO parts (upload, number, file, info) SELECT upload, number, file, info FROM parts WHERE number = 1`)
 	write(t, d, `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500)
 		INSERT INTO uploads (id, bucket, key, created, done, info) SELECT 'more' || i, 1, x'61', 5, i % 2, x'' FROM n`)
 	before := d.commit.commits.Load()
@@ -163,8 +165,7 @@ func TestExpireUploadsKeepsBusyOnes(t *testing.T) {
 	const busy = 2 * expireSlice
 	write(t, d, fmt.Sprintf(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
 		INSERT INTO uploads (id, bucket, key, created, done, info) SELECT 'busy' || i, 1, x'61', 5, 0, x'' FROM n`, busy))
-	write(t, d, `INSERT INTO uploads (id, bucket, key, created, done, info) VALUES ('old', 1, x'61', 6, 0, x''), ('hurt', 1, x'61', 6, 0, x'')`)
-	write(t, d, `INSERT INTO parts (upload, number, file, info) VALUES ('hurt', 1, 1, x'')`)
+	write(t, d, `INSERT INTO uploads (id, bucket, key, created, done, info) VALUES ('old', 1, x'61', 6, 0, x'')`)
 	err := d.commit.tx(t.Context(), func(ctx context.Context) error {
 		for i := range busy {
 			id := fmt.Sprint("busy", i+1)
@@ -182,7 +183,7 @@ func TestExpireUploadsKeepsBusyOnes(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := s.ExpireUploads(t.Context(), time.Hour)
-	if err != nil || got != 2 {
+	if err != nil || got != 1 {
 		t.Errorf("%d uploads have expired, %v", got, err)
 	}
 	if n := count(t, d, `SELECT count(*) FROM uploads`); n != busy+1 {
@@ -197,7 +198,7 @@ func TestUploadsAreFound(t *testing.T) {
 	for query, args := range map[string][]any{
 		`SELECT u.id FROM uploads u JOIN buckets b ON b.id = u.bucket WHERE u.bucket = ? AND u.done = 0
 			AND (u.key, u.created, u.id) > (?, ?, ?) AND (u.key < ? OR ?) ORDER BY u.key, u.created, u.id LIMIT ?`: {1, "", 0, "", "", true, 1},
-		`SELECT created, id, done FROM uploads
+		`SELECT created, id FROM uploads
 			WHERE created < ? AND (created, id) > (?, ?) ORDER BY created, id LIMIT ?`: {1, 0, "", 1},
 		`DELETE FROM parts WHERE upload IN (SELECT id FROM uploads WHERE bucket = ?)`:        {1},
 		`DELETE FROM uploads WHERE bucket = ?`:                                               {1},

@@ -151,7 +151,8 @@ func (s *Store) AbortUpload(ctx context.Context, name UploadName) error {
 }
 
 // ExpireUploads deletes uploads to which nothing has happened for so long: they were begun before, got their last part or were
-// completed before. It returns how many were not done.
+// completed before. It returns how many were not done, also with an error. Errors: ErrCorrupt, when some are damaged and were
+// therefore kept.
 func (s *Store) ExpireUploads(ctx context.Context, idle time.Duration) (int, error) {
 	n, err := s.driver.ExpireUploads(ctx, s.now().Add(-idle))
 	return n, wrap("expire uploads", "", "", err)

@@ -67,7 +67,8 @@ type Uploads interface {
 	// AbortUpload deletes an upload and its parts. One that is done is ErrNoUpload, and stays.
 	AbortUpload(ctx context.Context, id string) error
 	// ExpireUploads deletes uploads to which nothing has happened since a time: that were created before it, and so was the part that
-	// came last, or, when they are done, what they were completed to. It returns how many were not done.
+	// came last, or, when they are done, what they were completed to. It returns how many were not done. An upload of which damage
+	// hides how old it is stays, and the error, an ErrCorrupt, comes when the others have been looked at.
 	ExpireUploads(ctx context.Context, before time.Time) (int, error)
 }
 

@@ -18,12 +18,14 @@ func (s *Server) Tend(ctx context.Context) {
 	tick := time.NewTicker(expireEvery)
 	defer tick.Stop()
 	for {
-		switch n, err := s.store.ExpireUploads(ctx, s.cfg.UploadExpiry); {
-		case ctx.Err() != nil:
+		n, err := s.store.ExpireUploads(ctx, s.cfg.UploadExpiry)
+		if ctx.Err() != nil {
 			return
-		case err != nil:
+		}
+		if err != nil {
 			s.log.Error().Err(err).Msg("abandoned uploads could not be dropped")
-		case n > 0:
+		}
+		if n > 0 { // also when others were damaged
 			s.log.Info().Int("uploads", n).Msg("dropped abandoned uploads")
 		}
 		select {
