@@ -231,7 +231,7 @@ func (d *Driver) List(ctx context.Context, bucket string, q object.Page) (page [
 		if err := rows.Scan(&key, &row); err != nil {
 			return nil, false, sqlError(err)
 		}
-		info, err := decodeInfo(keyName{bucket, id, string(key)}, row)
+		info, err := decodeListed(keyName{bucket, id, string(key)}, row)
 		if err != nil {
 			return nil, false, err
 		}

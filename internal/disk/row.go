@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -221,25 +222,47 @@ func (r *rowReader) note() string {
 	return string(r.bytes("note", int(r.uvarint("length of a note", maxNote))))
 }
 
-// parts reads the runs of equal parts of an object.
-func (r *rowReader) parts() []object.PartRun {
-	runs := make([]object.PartRun, r.uvarint("runs of parts", object.MaxParts))
-	for i := range runs {
-		runs[i].Count = int(r.uvarint("parts of a run", object.MaxParts))
-		runs[i].Size = int64(r.uvarint("size of a part", 1<<62))
+// parts reads the runs of equal parts of an object, and returns them if it shall keep them.
+func (r *rowReader) parts(keep bool) (runs []object.PartRun) {
+	n := r.uvarint("runs of parts", object.MaxParts)
+	if keep {
+		runs = make([]object.PartRun, 0, n)
+	}
+	for range n {
+		run := object.PartRun{
+			Count: int(r.uvarint("parts of a run", object.MaxParts)),
+			Size:  int64(r.uvarint("size of a part", 1<<62)),
+		}
+		if keep {
+			runs = append(runs, run)
+		}
 	}
 	return runs
 }
 
 func decodeInfo(at keyName, row []byte) (object.Info, error) {
-	info, err := readInfo(at, row)
+	info, err := readInfo(at, row, true)
+	return ofKey(at, info, err)
+}
+
+// decodeListed is decodeInfo without the parts. The Info keeps no hold of row, in which they are.
+func decodeListed(at keyName, row []byte) (object.Info, error) {
+	info, err := readInfo(at, row, false)
+	d := &info.Digests
+	d.MD5, d.SHA256, d.CRC64NVME = bytes.Clone(d.MD5), bytes.Clone(d.SHA256), bytes.Clone(d.CRC64NVME)
+	return ofKey(at, info, err)
+}
+
+// ofKey says whose info was damaged, if it was, and returns none then.
+func ofKey(at keyName, info object.Info, err error) (object.Info, error) {
 	if err != nil {
 		return object.Info{}, fmt.Errorf("catalog.db: key %s/%q: %w", at.bucket, at.key, err)
 	}
 	return info, nil
 }
 
-func readInfo(at keyName, row []byte) (object.Info, error) {
+// readInfo returns what a row says, Info.Parts only if it shall.
+func readInfo(at keyName, row []byte, parts bool) (object.Info, error) {
 	info := object.Info{Bucket: at.bucket, Key: at.key}
 	r, err := openRow(row, at.salt())
 	if err != nil {
@@ -256,7 +279,7 @@ func readInfo(at keyName, row []byte) (object.Info, error) {
 		info.ETag = object.ETagOf(info.Digests.MD5, info.File)
 	}
 	if flags&hasParts != 0 {
-		info.Parts = r.parts()
+		info.Parts = r.parts(parts)
 	}
 	if flags&hasNote != 0 {
 		info.Note = r.note()

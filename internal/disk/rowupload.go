@@ -75,7 +75,7 @@ func (u *uploadRow) read() (object.Upload, error) {
 	created := r.varint("time")
 	up.Created, up.Note = time.UnixMilli(created).UTC(), r.note()
 	if done := r.bytes("what it was completed to", int(r.uvarint("its length", maxRow))); len(done) > 0 {
-		info, err := readInfo(u.name(), done)
+		info, err := readInfo(u.name(), done, true)
 		if err != nil {
 			return up, err
 		}

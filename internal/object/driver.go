@@ -33,7 +33,8 @@ type Catalog interface {
 	// Stat returns what a key names.
 	Stat(ctx context.Context, bucket, key string) (Info, error)
 	// List returns up to limit objects whose keys begin with prefix, in byte order, from the first key >= start on, and
-	// whether there are more. Its cost grows with limit, not with the bucket. start need not be valid UTF-8.
+	// whether there are more. Its cost grows with limit, not with the bucket. start need not be valid UTF-8. Info.Parts are
+	// nil, for there may be MaxParts of them for each object.
 	List(ctx context.Context, bucket string, q Page) (page []Info, more bool, err error)
 }
 

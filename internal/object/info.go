@@ -29,7 +29,8 @@ type Info struct {
 	File    xet.Hash  // the Xet file hash of the content
 	Digests Digests
 	Attrs   Attrs
-	// Parts are the sizes of the parts of an object that was uploaded in parts, in order; nil when it came in one piece.
+	// Parts are the sizes of the parts of an object that was uploaded in parts, in order; nil when it came in one piece, and in
+	// a listing.
 	Parts []PartRun
 	// Note is what a door keeps with the object, for example a checksum of its own; the store does not look at it.
 	Note string

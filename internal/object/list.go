@@ -23,7 +23,7 @@ type ListOptions struct {
 
 // Listing is one page of a bucket, in byte order of keys.
 type Listing struct {
-	Objects  []Info
+	Objects  []Info   // without their Parts
 	Prefixes []string // common prefixes, each once, ending with the delimiter
 	// Truncated says that there is more; Next is then the Start of the next page. Next need not be valid UTF-8.
 	Truncated bool

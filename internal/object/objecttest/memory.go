@@ -179,7 +179,9 @@ func (m *Memory) List(ctx context.Context, bucket string, q object.Page) ([]obje
 		if len(page) == q.Limit {
 			return page, true, nil
 		}
-		page = append(page, cloneInfo(b.infos[key]))
+		info := cloneInfo(b.infos[key])
+		info.Parts = nil
+		page = append(page, info)
 	}
 	return page, false, nil
 }

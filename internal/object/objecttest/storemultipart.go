@@ -105,6 +105,12 @@ func (m *multi) complete(numbers ...int) object.Info {
 	want.ModTime, want.Attrs.Meta = got.ModTime, map[string]string{"of": m.name.Key}
 	m.sameInfo("completed", got, want)
 	m.sameInfo("stored", m.holds("bucket", m.name.Key, data), want)
+	page, _, err := m.driver.List(m.Context(), "bucket", object.Page{Prefix: m.name.Key, Limit: 1})
+	if err != nil || len(page) != 1 {
+		m.Fatalf("list: %v, %v", page, err)
+	}
+	want.Parts = nil
+	m.sameInfo("listed", page[0], want)
 	return got
 }
 
