@@ -9,12 +9,10 @@ import (
 
 // uploads takes over the uploads of an old catalog. One that cannot be read is lost, and its parts with it.
 func (b *builder) uploads(ctx context.Context, src *source) error {
-	for last := ""; ; {
+	for last := any(""); ; { // an id that is no text is read, too, and found to be damaged: the next page must begin behind it
 		page, err := src.rows(ctx, `SELECT id, '', bucket, key, created, done, info FROM uploads WHERE id > ? ORDER BY id LIMIT ?`, last, checkPage)
 		for _, row := range page {
-			if id, ok := row[0].(string); ok {
-				last = id
-			}
+			last = row[0]
 			if err := b.upload(ctx, src, row); err != nil {
 				return err
 			}

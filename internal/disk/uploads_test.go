@@ -301,6 +301,37 @@ func TestRebuildOfUploads(t *testing.T) {
 	closed(t, d)
 }
 
+// TestRebuildEndsAtStrangeIDs rebuilds by a catalog in which the ids of some uploads are no text: they are told of, each once, and the
+// rebuild goes on behind them.
+func TestRebuildEndsAtStrangeIDs(t *testing.T) {
+	dir := t.TempDir()
+	d := opened(t, dir, Options{idle: true})
+	name, refs := uploadIn(t, newStore(t, d), "key", randomBytes(50_000, 3))
+	write(t, d, `INSERT INTO uploads VALUES (x'00', 1, x'61', 0, 0, x'00'), (x'01', 1, x'61', 0, 0, x'00')`)
+	backup := backupOf(t, d)
+	write(t, d, `DELETE FROM uploads WHERE typeof(id) = 'blob'`)
+	closed(t, d)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	told := 0
+	_, err := Rebuild(ctx, dir, RebuildOptions{Catalog: backup, Report: func(p Problem) {
+		if strings.Contains(p.What, "an upload cannot be read") {
+			told++
+		}
+		if told > 2 {
+			stop()
+		}
+	}})
+	if err != nil || told != 2 {
+		t.Errorf("%d uploads are told to be damaged, %v", told, err)
+	}
+	d = opened(t, dir, Options{idle: true})
+	if _, err := object.New(d, object.Config{}).Complete(t.Context(), name, refs, object.CompleteOptions{}); err != nil {
+		t.Error(err)
+	}
+	closed(t, d)
+}
+
 func backupOf(t *testing.T, d *Driver) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "backup.db")
