@@ -95,7 +95,7 @@ func (c *committer) planCompletion(ctx context.Context, p *plan, ch object.Chang
 func (c *committer) sameParts(ctx context.Context, want *object.Completion) (err error) {
 	rows, err := c.st.partFiles.QueryContext(ctx, want.Upload)
 	if err != nil {
-		return err
+		return sqlError(err)
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	left := want.Parts
@@ -103,7 +103,7 @@ func (c *committer) sameParts(ctx context.Context, want *object.Completion) (err
 		var number int
 		var file sql.RawBytes
 		if err := rows.Scan(&number, &file); err != nil {
-			return err
+			return sqlError(err)
 		}
 		if number < left[0].Number {
 			continue
@@ -114,7 +114,7 @@ func (c *committer) sameParts(ctx context.Context, want *object.Completion) (err
 		left = left[1:]
 	}
 	if err := rows.Err(); err != nil {
-		return err
+		return sqlError(err)
 	}
 	if len(left) > 0 {
 		return &object.PartError{Number: left[0].Number}
