@@ -194,7 +194,11 @@ func (s *session) PutFile(ctx context.Context, f xet.Reconstruction) error {
 	if err := s.ready(ctx); err != nil {
 		return err
 	}
-	if err := s.checkTerms(ctx, f); err != nil {
+	err := object.CheckFile(f)
+	if err == nil {
+		err = s.checkTerms(ctx, f)
+	}
+	if err != nil {
 		s.err = fmt.Errorf("stage file %s: %w", f.Hash, err)
 		return s.err
 	}

@@ -32,7 +32,8 @@ type CompleteOptions struct {
 // dropped. The object has the file hash of its bytes, however they were cut into parts; of what is stored only the seams are
 // read. Its ETag is the MD5 of the parts' MD5s, "-", and their number; MD5 and SHA-256 of its content are not known. An upload
 // that is done is completed again with success by the same parts, whatever the key names meanwhile, to the Info it got then.
-// parts are in order of numbers, at least one. Errors: InvalidError, ErrNoUpload, PartError, ErrPrecondition, ErrNoSpace.
+// parts are in order of numbers, at least one. Errors: InvalidError, ErrNoUpload, PartError, ErrTooLarge,
+// ErrPrecondition, ErrNoSpace.
 func (s *Store) Complete(ctx context.Context, name UploadName, parts []PartRef, opts CompleteOptions) (Info, error) {
 	info, err := s.complete(ctx, name, parts, opts)
 	return info, wrap("complete upload", name.Bucket, name.Key, err)
@@ -118,6 +119,9 @@ func (s *Store) completeOnce(ctx context.Context, u Upload, refs []PartRef, opts
 	defer func() { err = closeAfter(sess, err) }()
 	parts, err := s.named(ctx, u.ID, refs)
 	if err != nil {
+		return Info{}, err
+	}
+	if err := checkParts(parts); err != nil {
 		return Info{}, err
 	}
 	info = Info{Bucket: u.Bucket, Key: u.Key, Attrs: u.Attrs}

@@ -25,7 +25,7 @@ type CopyPartOptions struct {
 
 // CopyPart makes a range of an object a part. It refers to what is stored, and cuts anew at the edges of the range; bytes are
 // read only for what is not known of them: the digests of anything but a whole object.
-// Errors: InvalidError, ErrNoUpload, ErrNoBucket, fs.ErrNotExist, ErrPrecondition.
+// Errors: InvalidError, ErrTooLarge, ErrNoUpload, ErrNoBucket, fs.ErrNotExist, ErrPrecondition.
 func (s *Store) CopyPart(ctx context.Context, name UploadName, number int, opts CopyPartOptions) (Part, error) {
 	p, err := s.storePart(ctx, name, number, func(sess Session) (Part, error) { return s.stageCopy(ctx, sess, opts) })
 	return p, wrap("copy part", name.Bucket, name.Key, err)
@@ -80,7 +80,7 @@ func rangeOf(c Content, opts CopyPartOptions) (piece, error) {
 	if opts.Off < 0 || opts.Off > size || n > size-opts.Off {
 		return piece{}, &InvalidError{"range", fmt.Sprintf("it is not in the %d bytes of the source", size)}
 	}
-	return piece{c, opts.Off, opts.Off + n}, nil
+	return piece{c, opts.Off, opts.Off + n}, tooLarge("part", n, MaxPartSize)
 }
 
 // join makes a file of one piece.

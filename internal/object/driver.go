@@ -86,7 +86,7 @@ type Session interface {
 	// NewXorb begins a xorb. At most one is open at a time.
 	NewXorb(ctx context.Context) (Xorb, error)
 	// PutFile stages a file: its hash, size and terms, which refer to xorbs that are known or staged and closed, else it is
-	// an InvalidError. A file that is stored already is taken as it is stored.
+	// an InvalidError, or an ErrTooLarge; see CheckFile. A file that is stored already is taken as it is stored.
 	PutFile(ctx context.Context, f xet.Reconstruction) error
 	// Commit makes the changes and all that they refer to durable and visible in one step, or returns an error and
 	// changes nothing. Each Change.If is evaluated in that step, against the state left by the changes before it; the

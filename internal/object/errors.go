@@ -22,6 +22,8 @@ var (
 	ErrInvalid = errors.New("invalid")
 	// ErrDigest is returned when the bytes received do not have the digest or length that was announced.
 	ErrDigest = errors.New("digest mismatch")
+	// ErrTooLarge is returned for an object or a part of more bytes, or in more pieces, than can be stored; see MaxSize.
+	ErrTooLarge = errors.New("too large")
 	// ErrNoSpace is returned when the store has no room; what was stored stays readable.
 	ErrNoSpace = errors.New("no space left in the store")
 	// ErrCorrupt is returned when stored bytes are damaged; they are never served.

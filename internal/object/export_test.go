@@ -53,3 +53,19 @@ func (c *countedContent) Block(ctx context.Context, off, want int64) ([]byte, er
 	c.read += min(int64(len(b)), want)
 	return b, err
 }
+
+// JoinTo joins a file to one that has so many terms.
+func JoinTo(ctx context.Context, s *Store, terms int, file xet.Hash) (err error) {
+	sess, err := s.driver.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = closeAfter(sess, err) }()
+	c, err := s.driver.OpenFile(ctx, file)
+	if err != nil {
+		return err
+	}
+	j := newJoiner(sess)
+	j.p.terms = make([]xet.Term, terms)
+	return closeAfter(c, j.add(ctx, piece{c, 0, c.Size()}, true))
+}

@@ -46,6 +46,9 @@ func (j *joiner) add(ctx context.Context, x piece, last bool) error {
 			return j.tail(ctx, x, chunks)
 		}
 		j.p.refer1(chunks.chunk, chunks.place)
+		if err := checkFile(j.p.size, len(j.p.terms)); err != nil {
+			return err
+		}
 		if !chunks.next() {
 			break
 		}

@@ -96,9 +96,12 @@ type PartOptions struct {
 }
 
 // PutPart stores what r yields as a part, in place of the one of that number, if any; otherwise it is as Put.
-// Errors: InvalidError, ErrNoUpload, ErrDigest, ErrNoSpace, r's own.
+// Errors: InvalidError, ErrTooLarge, ErrNoUpload, ErrDigest, ErrNoSpace, r's own.
 func (s *Store) PutPart(ctx context.Context, name UploadName, number int, r io.Reader, opts PartOptions) (Part, error) {
 	p, err := s.storePart(ctx, name, number, func(sess Session) (Part, error) {
+		if err := tooLarge("part", opts.Size, MaxPartSize); err != nil {
+			return Part{}, err
+		}
 		sha := opts.WantSHA256 || opts.SHA256 != nil
 		got, err := ingest(ctx, sess, r, sha)
 		if err == nil {
@@ -131,6 +134,9 @@ func (s *Store) storePart(ctx context.Context, name UploadName, number int, stag
 		return Part{}, err
 	}
 	p, err := stage(sess)
+	if err == nil {
+		err = tooLarge("part", p.Size, MaxPartSize)
+	}
 	if err == nil {
 		p.Number, p.ModTime = number, s.stamp()
 		err = sess.CommitPart(ctx, name.ID, p)

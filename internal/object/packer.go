@@ -82,6 +82,9 @@ func (p *packer) chunks(ctx context.Context) error {
 		p.tree.Add(p.hashes[i], uint64(len(raw)))
 		p.size += uint64(len(raw))
 	}
+	if err := checkFile(p.size, len(p.terms)); err != nil {
+		return err
+	}
 	// New chunks are encoded a few at a time, as many as there are processors, and then added in order.
 	width := runtime.GOMAXPROCS(0)
 	for i := 0; i < n; {

@@ -111,7 +111,7 @@ type PutOptions struct {
 
 // Put stores what r yields until io.EOF and returns the new object. Any other error of r is returned, wrapped, and nothing
 // is stored: a door checks signatures and digests of its own in the reader. Memory is bounded, whatever the size.
-// Errors: InvalidError, ErrNoBucket, ErrPrecondition, ErrDigest, ErrNoSpace, r's own.
+// Errors: InvalidError, ErrTooLarge, ErrNoBucket, ErrPrecondition, ErrDigest, ErrNoSpace, r's own.
 func (s *Store) Put(ctx context.Context, bucket, key string, r io.Reader, opts PutOptions) (Info, error) {
 	err := ValidKey(key)
 	if err == nil {

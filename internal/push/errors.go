@@ -38,7 +38,7 @@ func answerTo(err error) (status int, text string) {
 		return http.StatusNotFound, "not found"
 	case errors.Is(err, errToken):
 		return http.StatusForbidden, "token doesn't exist"
-	case errors.Is(err, errTooLarge):
+	case errors.Is(err, errTooLarge), errors.Is(err, object.ErrTooLarge):
 		return http.StatusRequestEntityTooLarge, "file is too large"
 	case errors.Is(err, errNoFile):
 		return http.StatusPreconditionFailed, "missed 'file' field in form"

@@ -32,6 +32,7 @@ func TestErrorTable(t *testing.T) {
 		{object.ErrNotModified, 405},
 		{errNoFile, 412},
 		{errTooLarge, 413},
+		{object.ErrTooLarge, 413},
 		{&object.InvalidError{Field: "key", Rule: "no"}, 400},
 		{errBroken, 400},
 		{errCut, 400},

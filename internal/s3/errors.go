@@ -139,6 +139,8 @@ func answerTo(err error, bucket, key string) *apiError {
 		return invalidAnswer(err, bucket, key).because(err)
 	case errors.Is(err, object.ErrDigest):
 		return badDigest.err().because(err)
+	case errors.Is(err, object.ErrTooLarge):
+		return entityTooLarge.err().because(err)
 	case errors.Is(err, object.ErrNoSpace):
 		return insufficientStorage.err().because(err)
 	case errors.Is(err, fs.ErrNotExist):

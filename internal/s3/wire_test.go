@@ -289,3 +289,10 @@ func TestTranscripts(t *testing.T) {
 		}
 	}
 }
+
+// TestTooLargeForTheStore: what the store refuses for its size is the client's mistake.
+func TestTooLargeForTheStore(t *testing.T) {
+	if e := answerTo(fmt.Errorf("wrapped: %w", object.ErrTooLarge), "b", "k"); e.status != 400 || e.code != "EntityTooLarge" {
+		t.Errorf("%d %s", e.status, e.code)
+	}
+}
