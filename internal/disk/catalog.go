@@ -162,28 +162,45 @@ func (d *Driver) CreateBucket(ctx context.Context, b object.Bucket) error {
 	})
 }
 
-// DeleteBucket implements object.Catalog.
+// DeleteBucket implements object.Catalog. Uploads go first, a slice in each transaction, and the bucket with the last of them; each
+// looks anew whether the bucket is there and empty.
 func (d *Driver) DeleteBucket(ctx context.Context, name string) error {
-	return d.commit.tx(ctx, func(ctx context.Context) error {
-		var id int64
-		var used bool
-		err := d.commit.conn.QueryRowContext(ctx,
-			`SELECT id, EXISTS (SELECT 1 FROM keys WHERE bucket = b.id) FROM buckets b WHERE name = ?`, name).
-			Scan(&id, &used)
-		switch {
-		case errors.Is(err, sql.ErrNoRows):
-			return object.ErrNoBucket
-		case err != nil:
+	var id int64
+	for more := true; more; {
+		err := d.commit.tx(ctx, func(ctx context.Context) error {
+			now, err := d.emptyBucket(ctx, name)
+			if err != nil {
+				return err
+			}
+			if id != 0 && now != id {
+				return object.ErrNoBucket // somebody else has deleted it, and the name is another's
+			}
+			id = now
+			if more, err = d.deleteUploads(ctx, id); err != nil || more {
+				return err
+			}
+			_, err = d.commit.conn.ExecContext(ctx, `DELETE FROM buckets WHERE id = ?`, id)
 			return err
-		case used:
-			return object.ErrBucketNotEmpty
-		}
-		if err := d.deleteUploads(ctx, id); err != nil {
+		})
+		if err != nil {
 			return err
 		}
-		_, err = d.commit.conn.ExecContext(ctx, `DELETE FROM buckets WHERE id = ?`, id)
-		return err
-	})
+	}
+	return nil
+}
+
+// emptyBucket returns the row of a bucket without keys, in the transaction under way.
+func (d *Driver) emptyBucket(ctx context.Context, name string) (id int64, err error) {
+	var used bool
+	err = d.commit.conn.QueryRowContext(ctx,
+		`SELECT id, EXISTS (SELECT 1 FROM keys WHERE bucket = b.id) FROM buckets b WHERE name = ?`, name).Scan(&id, &used)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return 0, object.ErrNoBucket
+	case err == nil && used:
+		return 0, object.ErrBucketNotEmpty
+	}
+	return id, err
 }
 
 // Stat implements object.Catalog.

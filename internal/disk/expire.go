@@ -141,6 +141,32 @@ func (d *Driver) lastOf(ctx context.Context, id string) (at time.Time, done bool
 	return at, row.done, nil
 }
 
+// deleteUploads deletes a slice of a bucket's uploads, in the transaction under way, and returns whether there are more.
+func (d *Driver) deleteUploads(ctx context.Context, bucket int64) (more bool, err error) {
+	rows, err := d.commit.conn.QueryContext(ctx, `SELECT id FROM uploads WHERE bucket = ? LIMIT ?`, bucket, expireSlice)
+	if err != nil {
+		return false, err
+	}
+	ids, err := scanAll(rows, func(rows *sql.Rows) (id string, err error) {
+		err = rows.Scan(&id)
+		return id, err
+	})
+	if err != nil {
+		return false, err
+	}
+	deleted := 0
+	for i, id := range ids {
+		n, err := d.deleteUpload(ctx, id)
+		if err != nil {
+			return false, fmt.Errorf("delete upload %s: %w", id, err)
+		}
+		if deleted += n; deleted >= expireSlice {
+			return i+1 < len(ids) || len(ids) == expireSlice, nil
+		}
+	}
+	return false, nil
+}
+
 // deleteUpload deletes an upload and its parts, in the transaction under way. It returns how many rows these were.
 func (d *Driver) deleteUpload(ctx context.Context, id string) (int, error) {
 	gone, err := d.commit.st.delUpload.ExecContext(ctx, id)

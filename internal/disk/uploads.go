@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"math"
 
 	"hugbucket/internal/object"
@@ -150,16 +149,4 @@ func (d *Driver) AbortUpload(ctx context.Context, id string) error {
 		_, err = d.commit.st.delParts.ExecContext(ctx, id)
 		return err
 	})
-}
-
-// deleteUploads deletes the uploads of a bucket, in the transaction under way.
-func (d *Driver) deleteUploads(ctx context.Context, bucket int64) error {
-	for _, query := range []string{
-		`DELETE FROM parts WHERE upload IN (SELECT id FROM uploads WHERE bucket = ?)`, `DELETE FROM uploads WHERE bucket = ?`,
-	} {
-		if _, err := d.commit.conn.ExecContext(ctx, query, bucket); err != nil {
-			return fmt.Errorf("delete uploads: %w", err)
-		}
-	}
-	return nil
 }

@@ -28,7 +28,7 @@ type Catalog interface {
 	// CreateBucket returns ErrBucketExists when the name is taken.
 	CreateBucket(ctx context.Context, b Bucket) error
 	// DeleteBucket returns ErrBucketNotEmpty, decided in the same step as the deletion. Uploads that are open do not keep a
-	// bucket; they are deleted with it.
+	// bucket; they are deleted with it. When it fails, some of them may be gone.
 	DeleteBucket(ctx context.Context, name string) error
 	// Stat returns what a key names.
 	Stat(ctx context.Context, bucket, key string) (Info, error)
