@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,6 +17,9 @@ const (
 	// firstBytes is how much of a body has to be there before it takes one of the places for uploads: who sends next to nothing
 	// must not keep others out. Until then a body takes no more memory than its bytes, doubled.
 	firstBytes = 64 << 10
+
+	// sharedPace is how many bytes a second a large document has to bring while others wait for its place.
+	sharedPace = 64 << 10
 )
 
 // bodyReader reads the body of a request as it comes over the wire. It gives the client a new deadline while bytes arrive,
@@ -28,6 +33,9 @@ type bodyReader struct {
 
 	waited time.Duration // for the client, and
 	got    int64         // bytes meanwhile
+
+	came  atomic.Int64 // bytes in all
+	letGo atomic.Bool  // no more are waited for
 }
 
 var _ io.Reader = (*bodyReader)(nil)
@@ -70,8 +78,12 @@ func (b *bodyReader) read(p []byte) (int, error) {
 		_ = b.q.w.rc.SetReadDeadline(now.Add(b.q.s.stall)) // a writer that knows no deadlines goes without
 		b.q.w.arm()                                        // the first read makes net/http write "100 Continue"
 	}
+	if b.letGo.Load() { // after the deadline was set: the one that letGo came with may have been before it
+		return 0, slowDown.err().because(errTooSlow)
+	}
 	b.q.begun = true
 	n, err := b.q.r.Body.Read(p)
+	b.came.Add(int64(n))
 	b.waited += time.Since(now)
 	b.got += int64(n)
 	switch {
@@ -99,6 +111,40 @@ func (b *bodyReader) checkPace() error {
 	}
 	b.waited, b.got = 0, 0
 	return nil
+}
+
+// whileOthersWait does read, which reads this body into memory of which there is little. Who brings it slowly is let go, to come
+// again, when another waits for that memory.
+func (b *bodyReader) whileOthersWait(read func() error) error {
+	s := b.q.s
+	done := make(chan struct{})
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		turn := s.stall / 12
+		tick := time.NewTicker(turn)
+		defer tick.Stop()
+		for last := b.came.Load(); ; {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+			}
+			n := b.came.Load()
+			if s.largeWanted.Load() > 0 && float64(n-last) < sharedPace*turn.Seconds() {
+				b.letGo.Store(true)
+				_ = b.q.w.rc.SetReadDeadline(time.Now())
+				return
+			}
+			last = n
+		}
+	})
+	err := read()
+	close(done)
+	watch.Wait()
+	if b.letGo.Load() { // also when it ended just then: its connection may have been taken for broken
+		return slowDown.err().because(errTooSlow)
+	}
+	return err
 }
 
 // errTooSlow is for the log.

@@ -3,9 +3,11 @@ package s3
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -41,8 +43,8 @@ func (l *pipes) Close() error {
 
 func (l *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
 
-// quietWorld is a door without keys in a bubble of synctest, and a connection to it.
-func quietWorld(t *testing.T) (mem *objecttest.Memory, client net.Conn) {
+// quietWorld is a door without keys in a bubble of synctest; dial connects to it.
+func quietWorld(t *testing.T) (mem *objecttest.Memory, dial func() net.Conn) {
 	t.Helper()
 	mem = objecttest.NewMemory()
 	s, err := New(object.New(mem, object.Config{}), Config{}, zerolog.Nop())
@@ -54,17 +56,22 @@ func quietWorld(t *testing.T) (mem *objecttest.Memory, client net.Conn) {
 	}
 	l := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
 	var running sync.WaitGroup
-	srv := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		running.Add(1)
-		defer running.Done()
-		s.ServeHTTP(w, r)
-	})}
+	srv := &http.Server{ReadHeaderTimeout: time.Minute, Handler: s, ConnState: func(_ net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			running.Add(1)
+		case http.StateClosed:
+			running.Done()
+		default:
+		}
+	}}
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(l) }()
-	client, far := net.Pipe()
-	l.conns <- far
+	var clients []net.Conn
 	t.Cleanup(func() {
-		_ = client.Close()
+		for _, c := range clients {
+			_ = c.Close()
+		}
 		if err := srv.Close(); err != nil {
 			t.Error(err)
 		}
@@ -76,7 +83,28 @@ func quietWorld(t *testing.T) (mem *objecttest.Memory, client net.Conn) {
 			t.Error(err)
 		}
 	})
-	return mem, client
+	return mem, func() net.Conn {
+		client, far := net.Pipe()
+		clients = append(clients, client)
+		l.conns <- far
+		return client
+	}
+}
+
+// answers sends the one answer that comes on a connection; an empty one when none does.
+func answers(client net.Conn) <-chan *reply {
+	got := make(chan *reply, 1)
+	go func() {
+		resp, err := http.ReadResponse(bufio.NewReader(client), nil)
+		if err != nil {
+			got <- &reply{err: err}
+			return
+		}
+		body, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		got <- &reply{resp.StatusCode, resp.Header, string(body), err}
+	}()
+	return got
 }
 
 // TestSlowBody: a body that comes at the pace of a very bad line is stored, however long that takes; one that only keeps the
@@ -97,22 +125,14 @@ func TestSlowBody(t *testing.T) {
 		} {
 			t.Run(c.name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					_, client := quietWorld(t)
+					_, dial := quietWorld(t)
+					client := dial()
 					const size = 400 << 10
 					method, headers := http.MethodPut, ""
 					if target != "/bkt/k" {
 						method, headers = http.MethodPost, "Content-MD5: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
 					}
-					status := make(chan int, 1)
-					go func() {
-						resp, err := http.ReadResponse(bufio.NewReader(client), nil)
-						if err != nil {
-							status <- 0
-							return
-						}
-						_ = resp.Body.Close()
-						status <- resp.StatusCode
-					}()
+					answer := answers(client)
 					if _, err := io.WriteString(client, method+" "+target+" HTTP/1.1\r\nHost: x\r\nContent-Length: 409600\r\n"+headers+"\r\n"); err != nil {
 						t.Fatal(err)
 					}
@@ -123,7 +143,7 @@ func TestSlowBody(t *testing.T) {
 							break // it was let go
 						}
 					}
-					got := <-status
+					got := (<-answer).status
 					if c.accepted != (got == 200 || target != "/bkt/k" && got == 400 && time.Since(start) > 3*time.Minute) {
 						t.Errorf("%s: %d after %v", target, got, time.Since(start))
 					}
@@ -136,6 +156,72 @@ func TestSlowBody(t *testing.T) {
 	}
 }
 
+// TestSlowDocuments: large documents that come slowly do not keep other large ones out, however they come; those that bring
+// enough stay, and all do when nobody waits.
+func TestSlowDocuments(t *testing.T) {
+	const size = largeXML + 2<<20
+	for _, c := range []struct {
+		name   string
+		piece  int // that comes every second behind the first largeXML+1 bytes
+		others bool
+		code   string
+	}{
+		{"not at all", 0, true, "SlowDown"},
+		{"a byte now and then", 1, true, "SlowDown"},
+		{"less than the pace", sharedPace * 5 / 8, true, "SlowDown"},
+		{"more than the pace", sharedPace * 11 / 8, true, "BadDigest"}, // and the wait is longer than that takes
+		{"alone", sharedPace / 8, false, "BadDigest"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				_, dial := quietWorld(t)
+				const head = "POST /bkt?delete HTTP/1.1\r\nHost: x\r\nContent-MD5: AAAAAAAAAAAAAAAAAAAAAA==\r\nContent-Length: %d\r\n\r\n"
+				begin := func() (net.Conn, <-chan *reply) {
+					client := dial()
+					answer := answers(client)
+					if _, err := fmt.Fprintf(client, head+"%s", size, strings.Repeat(" ", largeXML+1)); err != nil {
+						t.Fatal(err)
+					}
+					synctest.Wait() // it has a place, or waits for one
+					return client, answer
+				}
+				var sending sync.WaitGroup
+				defer sending.Wait()
+				var slow []<-chan *reply
+				for range maxLargeXML {
+					client, answer := begin()
+					slow = append(slow, answer)
+					sending.Go(func() {
+						for sent := largeXML + 1; c.piece > 0 && sent < size; sent += c.piece {
+							<-time.After(time.Second)
+							if _, err := io.WriteString(client, strings.Repeat(" ", min(c.piece, size-sent))); err != nil {
+								return // it was let go
+							}
+						}
+					})
+				}
+				if c.others {
+					client, answer := begin()
+					if _, err := io.WriteString(client, strings.Repeat(" ", size-largeXML-1)); err != nil {
+						t.Fatal(err)
+					}
+					if got := <-answer; got.code() != "BadDigest" { // it was read to its end
+						t.Errorf("another document: %d %s", got.status, got.code())
+					}
+				}
+				var codes []string
+				for _, answer := range slow {
+					codes = append(codes, (<-answer).code())
+				}
+				// Who is let go makes room for one, and the next may stay.
+				if c.code == "SlowDown" && !slices.Contains(codes, c.code) || c.code != "SlowDown" && !slices.Equal(codes, []string{c.code, c.code}) {
+					t.Errorf("slow documents: %s, want %s", codes, c.code)
+				}
+			})
+		})
+	}
+}
+
 // TestSlowReader: who does not read is let go; who takes each 256 KiB within a minute gets everything.
 func TestSlowReader(t *testing.T) {
 	for _, c := range []struct {
@@ -145,7 +231,8 @@ func TestSlowReader(t *testing.T) {
 	}{{"slow", 10 * time.Second, true}, {"not at all", 10 * time.Minute, false}} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				mem, client := quietWorld(t)
+				mem, dial := quietWorld(t)
+				client := dial()
 				const size = 4 << 20
 				if _, err := object.New(mem, object.Config{}).Put(t.Context(), "bkt", "k", strings.NewReader(noise(1, size)), object.PutOptions{}); err != nil {
 					t.Fatal(err)

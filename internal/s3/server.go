@@ -3,6 +3,7 @@ package s3
 import (
 	"fmt"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"hugbucket/internal/object"
@@ -35,6 +36,8 @@ type Server struct {
 	holders holders
 	large   chan struct{}
 	probing chan struct{}
+	// largeWanted is how many wait for large.
+	largeWanted atomic.Int32
 }
 
 var _ http.Handler = (*Server)(nil)

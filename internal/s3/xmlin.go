@@ -56,7 +56,10 @@ func (q *request) readXML(doc document, v any) (bool, error) {
 			return false, err
 		}
 		defer func() { <-q.s.large }()
-		_, err = body.ReadFrom(io.LimitReader(p, limit+1-n))
+		err = p.body.whileOthersWait(func() error {
+			_, err := body.ReadFrom(io.LimitReader(p, limit+1-n))
+			return err
+		})
 	}
 	switch {
 	case err != nil:
@@ -72,8 +75,11 @@ func (q *request) readXML(doc document, v any) (bool, error) {
 	return true, nil
 }
 
-// takeLarge waits until one more large document may be held. Whoever holds one may be slow, so there is an end to it.
+// takeLarge waits until one more large document may be held. Those that are held get through it soon, see whileOthersWait, but
+// many may wait, so there is an end to it.
 func (s *Server) takeLarge(ctx context.Context) error {
+	s.largeWanted.Add(1)
+	defer s.largeWanted.Add(-1)
 	ctx, cancel := context.WithTimeout(ctx, s.stall)
 	defer cancel()
 	select {
