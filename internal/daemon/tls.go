@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -23,12 +24,13 @@ type certificate struct {
 	now func() time.Time
 	log zerolog.Logger
 
-	mu      sync.Mutex // guards the following
+	pair atomic.Pointer[tls.Certificate] // written under mu
+
+	mu      sync.Mutex // guards the following; a file system that hangs may keep it locked
 	files   config.TLS
 	checked time.Time
 	stamps  [2]stamp // of the pair as it was read; zero when it has to be read again
-	pair    *tls.Certificate
-	failure string // that was logged last
+	failure string   // that was logged last
 }
 
 // stamp tells one state of a file from another.
@@ -84,8 +86,8 @@ func (c *certificate) load() (changed bool, err error) {
 		c.stamps = stamps
 	}
 	// The key fits the certificate, so the certificates tell the pairs apart.
-	changed = c.pair == nil || !slices.EqualFunc(pair.Certificate, c.pair.Certificate, bytes.Equal)
-	c.pair = &pair
+	old := c.pair.Swap(&pair)
+	changed = old == nil || !slices.EqualFunc(pair.Certificate, old.Certificate, bytes.Equal)
 	return changed, nil
 }
 
@@ -93,17 +95,27 @@ func (c *certificate) load() (changed bool, err error) {
 func (c *certificate) adopt(fresh *certificate) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !slices.EqualFunc(fresh.pair.Certificate, c.pair.Certificate, bytes.Equal) {
+	pair := fresh.pair.Load()
+	if !slices.EqualFunc(pair.Certificate, c.pair.Swap(pair).Certificate, bytes.Equal) {
 		c.log.Info().Msg("certificate replaced")
 	}
-	c.files, c.checked, c.stamps, c.pair, c.failure = fresh.files, fresh.checked, fresh.stamps, fresh.pair, ""
+	c.files, c.checked, c.stamps, c.failure = fresh.files, fresh.checked, fresh.stamps, ""
 }
 
 // get is a tls.Config's GetCertificate. A pair that cannot be loaded leaves
-// the old one in place.
+// the old one in place. While one handshake looks at the files, the others take
+// the pair that is there.
 func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	if c.mu.TryLock() {
+		defer c.mu.Unlock()
+		c.look()
+	}
+	return c.pair.Load(), nil
+}
+
+// look takes a new pair, if there is one, unless the files were looked at just
+// now.
+func (c *certificate) look() {
 	if now := c.now(); now.Sub(c.checked) >= recheck {
 		c.checked = now
 		switch changed, err := c.load(); {
@@ -119,7 +131,6 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 			c.failure = ""
 		}
 	}
-	return c.pair, nil
 }
 
 // config returns the TLS settings of a door.

@@ -111,10 +111,10 @@ func TestCertificateReplaced(t *testing.T) {
 	// Once the files have not been touched for a while they are not read again.
 	now = now.Add(time.Hour)
 	expect("one", "")
-	before := c.pair
+	before := c.pair.Load()
 	now = now.Add(recheck)
 	expect("one", "")
-	if c.pair != before {
+	if c.pair.Load() != before {
 		t.Error("the files were read again")
 	}
 	// What is no news is not told, and what is wrong again is told again.
@@ -130,6 +130,48 @@ func TestCertificateReplaced(t *testing.T) {
 	replace(t, certFile, []byte("no certificate"))
 	now = now.Add(recheck)
 	expect("one", "failed to find any PEM data")
+}
+
+// TestHangingCertificate: a handshake that waits for a file system that hangs keeps no other one waiting.
+func TestHangingCertificate(t *testing.T) {
+	dir := t.TempDir()
+	files := config.TLS{Cert: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem")}
+	cert, key := pemPair(t, "one")
+	replace(t, files.Cert, cert)
+	replace(t, files.Key, key)
+	c, err := loadCertificate(files, zerolog.Nop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.now = func() time.Time { return c.checked.Add(recheck) }
+	// A pipe hangs whoever opens it, until somebody writes.
+	if err := os.Remove(files.Cert); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(files.Cert, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	shown := make(chan string, 2)
+	for range 2 {
+		go func() {
+			pair, err := c.get(nil)
+			if err != nil {
+				t.Error(err)
+			}
+			shown <- pair.Leaf.Subject.CommonName
+		}()
+	}
+	if name := <-shown; name != "one" { // one of the two does not hang
+		t.Errorf("shown %s", name)
+	}
+	cert, key = pemPair(t, "two")
+	replace(t, files.Key, key)
+	if err := os.WriteFile(files.Cert, cert, 0); err != nil { // which waits for the reader
+		t.Fatal(err)
+	}
+	if name := <-shown; name != "two" {
+		t.Errorf("the one that looked was shown %s", name)
+	}
 }
 
 func touch(t *testing.T, path string, at time.Time) {
