@@ -7,8 +7,9 @@ import (
 )
 
 const (
-	// MaxSize is the most bytes that an object may have, and MaxPartSize a part: Amazon's limits.
-	MaxSize     = 5 << 40
+	// MaxSize is the most bytes that an object may have: Amazon's limit.
+	MaxSize = 5 << 40
+	// MaxPartSize is the most bytes that a part may have, likewise.
 	MaxPartSize = 5 << 30
 	// MaxTerms bounds the terms of a file, all of which are in memory when it is made or read, 80 bytes each. Objects of MaxSize
 	// have 80,000 when their content is new; as fragmented as deduplication may make them, 512 GiB have as many as this.
