@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 
@@ -61,29 +62,34 @@ func (q *request) completeUpload() error {
 	if err != nil {
 		return err
 	}
-	u, upload, err := q.ownUpload()
+	_, upload, err := q.ownUpload()
 	if err != nil {
 		return err
 	}
 	if err := c.inOrder(); err != nil {
 		return err
 	}
+	if last := &c.parts[len(c.parts)-1]; last.PartNumber > object.MaxParts {
+		return q.invalidPart(last)
+	}
 	give, err := q.takeUpload() // not before: who is slow to send the document keeps nobody out
 	if err != nil {
 		return err
 	}
 	defer give()
-	if u.Done == nil { // else the store knows which parts they were
-		if err := q.checkCompletion(c, upload); err != nil {
-			// A request before this one may just have completed it, and taken the parts.
-			if u, _, again := q.ownUpload(); again != nil || u.Done == nil {
-				return err
-			}
-		}
-	}
 	var info object.Info
-	return q.slowly(func() (err error) {
+	return q.slowly(func(checked func()) (err error) {
+		c.opts.Note = func(parts []object.Part) (string, error) { // not asked for an upload that is done
+			kept, err := q.checkCompletion(c, upload, parts)
+			if err == nil {
+				checked()
+			}
+			return kept, err
+		}
 		info, err = q.s.store.Complete(q.r.Context(), q.uploadName(), c.refs, c.opts)
+		if e, ok := errors.AsType[*object.PartError](err); ok {
+			err = q.partError(c, e)
+		}
 		return q.conditionError(q.uploadError(err), "")
 	}, func(x *xmlDoc) {
 		writeFileHash(q.w.Header(), &info) // too late when the answer has begun
@@ -141,66 +147,47 @@ func (c *completion) inOrder() error {
 	return nil
 }
 
-// checkCompletion compares what the client says with the parts that came, and readies what is kept with the object.
-func (q *request) checkCompletion(c *completion, upload note) error {
-	parts, err := q.chosenParts(c, upload)
-	if err != nil {
-		return err
+// checkCompletion compares what the client says with the parts that came, those that it names, and returns what is kept with the
+// object.
+func (q *request) checkCompletion(c *completion, upload note, parts []object.Part) (string, error) {
+	for i := range c.parts {
+		want := &c.parts[i]
+		if sum := want.sum(upload.Algorithm); sum != "" && sum != upload.shown(upload.partSum(&parts[i])).value {
+			return "", q.invalidPart(want)
+		}
 	}
 	var size int64
 	for i := range parts {
 		if p := &parts[i]; i < len(parts)-1 && p.Size < minPart {
-			return entityTooSmall.err("ProposedSize", strconv.FormatInt(p.Size, 10), "MinSizeAllowed", strconv.Itoa(minPart),
+			return "", entityTooSmall.err("ProposedSize", strconv.FormatInt(p.Size, 10), "MinSizeAllowed", strconv.Itoa(minPart),
 				"PartNumber", strconv.Itoa(p.Number), "ETag", p.ETag())
 		}
 		size += parts[i].Size
 	}
 	if c.size >= 0 && c.size != size {
-		return invalidRequest.says("The provided 'x-amz-mp-object-size' header value %d does not match what was computed: %d", c.size, size).err()
+		return "", invalidRequest.says("The provided 'x-amz-mp-object-size' header value %d does not match what was computed: %d", c.size, size).err()
 	}
 	sum, err := upload.ofObject(parts)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if err := q.checkObjectSum(c.sum, c.count, upload, sum, len(parts)); err != nil {
-		return err
+		return "", err
 	}
 	if sum.Algorithm == "crc64nvme" {
 		sum.Value = nil
 	}
-	kept := sum.String()
-	c.opts.Note = func([]object.Part) (string, error) { return kept, nil } // parts of the same ETags have the same checksums
-	return nil
+	return sum.String(), nil
 }
 
-// chosenParts are the parts that the client names, as they came.
-func (q *request) chosenParts(c *completion, upload note) ([]object.Part, error) {
-	chosen := make([]object.Part, 0, len(c.parts))
-	after := c.parts[0].PartNumber - 1
-	for more := true; more && len(chosen) < len(c.parts); {
-		var page []object.Part
-		var err error
-		if page, more, err = q.s.store.Parts(q.r.Context(), q.uploadName(), after, maxListed); err != nil {
-			return nil, q.uploadError(err)
-		}
-		for i := range page {
-			after = page[i].Number
-			if len(chosen) < len(c.parts) && c.parts[len(chosen)].PartNumber == after {
-				chosen = append(chosen, page[i])
-			}
-		}
-		more = more && len(page) > 0
-	}
+// partError names the part that the store did not find, or found to be another one.
+func (q *request) partError(c *completion, e *object.PartError) error {
 	for i := range c.parts {
-		want := &c.parts[i]
-		if i == len(chosen) || chosen[i].Number != want.PartNumber || chosen[i].ETag() != want.ETag {
-			return nil, q.invalidPart(want)
-		}
-		if sum := want.sum(upload.Algorithm); sum != "" && sum != upload.shown(upload.partSum(&chosen[i])).value {
-			return nil, q.invalidPart(want)
+		if c.parts[i].PartNumber == e.Number {
+			return q.invalidPart(&c.parts[i])
 		}
 	}
-	return chosen, nil
+	return e
 }
 
 // invalidPart names a part that is not there, or is another one.

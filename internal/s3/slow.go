@@ -15,10 +15,17 @@ const (
 )
 
 // slowly answers with the document that write makes when work is done. What goes wrong later than patience is told by an error
-// document under 200.
-func (q *request) slowly(work func() error, write func(*xmlDoc)) error {
+// document under 200. Patience begins when work calls checked, at most once:
+// what is wrong before has its status.
+func (q *request) slowly(work func(checked func()) error, write func(*xmlDoc)) error {
 	done := make(chan error, 1)
-	go func() { done <- safely(work) }()
+	begun := make(chan struct{})
+	go func() { done <- safely(func() error { return work(func() { close(begun) }) }) }()
+	select {
+	case err := <-done:
+		return q.finishSlowly(err, write)
+	case <-begun:
+	}
 	timer := time.NewTimer(q.s.patience)
 	defer timer.Stop()
 	for {

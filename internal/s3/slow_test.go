@@ -139,6 +139,25 @@ func TestFastFailure(t *testing.T) {
 	w.want(400, "InvalidPart", http.MethodPost, "/bkt/k?"+up, completed("3", small))
 }
 
+// TestPartsReadOnce: what is compared with the request are the parts that become the object, read once.
+func TestPartsReadOnce(t *testing.T) {
+	w := newWorld(t, Config{})
+	w.want(200, "", http.MethodPut, "/bkt", "")
+	up := w.begin("/bkt/k")
+	body := completed("7", w.part("/bkt/k", up, 7, "part"))
+	var asked []string
+	w.calls.before = func(op string) {
+		if op == "Begin" || op == "Parts" {
+			asked = append(asked, op)
+		}
+	}
+	w.want(200, "", http.MethodPost, "/bkt/k?"+up, body)
+	w.calls.before = nil
+	if got := strings.Join(asked, " "); got != "Begin Parts" {
+		t.Errorf("the driver was asked %s", got)
+	}
+}
+
 // TestSlowPanic: a panic of the work is answered, and the process stays up.
 func TestSlowPanic(t *testing.T) {
 	w := newWorld(t, Config{})

@@ -117,7 +117,8 @@ func (q *request) uploadPartCopy() error {
 	}
 	defer give()
 	var part object.Part
-	return q.slowly(func() (err error) { // its MD5 may have to be read
+	return q.slowly(func(checked func()) (err error) {
+		checked() // its MD5 may have to be read
 		part, err = q.s.store.CopyPart(q.r.Context(), q.uploadName(), number, opts)
 		if e, ok := errors.AsType[*object.InvalidError](err); ok && e.Field == "range" {
 			// Amazon says InvalidArgument, as of a range that is none, and others this.
