@@ -2,12 +2,8 @@ package object
 
 import (
 	"context"
-	"crypto/md5"
-	"errors"
 	"fmt"
 	"io"
-
-	"github.com/minio/crc64nvme"
 
 	"hugbucket/internal/xet"
 )
@@ -94,25 +90,19 @@ func join(ctx context.Context, sess Session, x piece) (xet.Reconstruction, error
 
 // digests reads a piece; also gets its bytes, if it is not nil.
 func (x piece) digests(ctx context.Context, also io.Writer) (Digests, error) {
-	sum, crc := md5.New(), crc64nvme.New()
-	to := []io.Writer{sum, crc}
-	if also != nil {
-		to = append(to, also)
-	}
-	w := io.MultiWriter(to...)
+	d := newDigester(false)
 	for at := x.from; at < x.to; {
-		b, err := x.content.Block(ctx, at, x.to-at)
-		if errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF
-		}
+		b, err := x.block(ctx, at, x.to-at)
 		if err != nil {
 			return Digests{}, err
 		}
-		n, err := w.Write(b[:min(int64(len(b)), x.to-at)])
-		if err != nil {
-			return Digests{}, err
+		d.write(b)
+		if also != nil {
+			if _, err := also.Write(b); err != nil {
+				return Digests{}, err
+			}
 		}
-		at += int64(n)
+		at += int64(len(b))
 	}
-	return Digests{MD5: sum.Sum(nil), CRC64NVME: crc.Sum(nil)}, nil
+	return d.sum(), nil
 }

@@ -2,7 +2,9 @@ package object
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"iter"
 
 	"hugbucket/internal/xet"
@@ -12,6 +14,18 @@ import (
 type piece struct {
 	content  Content
 	from, to int64
+}
+
+// block is Content.Block within the piece, before whose end the content must not end.
+func (x piece) block(ctx context.Context, at, want int64) ([]byte, error) {
+	b, err := x.content.Block(ctx, at, want)
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read what is joined: %w", err)
+	}
+	return b[:min(int64(len(b)), x.to-at)], nil
 }
 
 // joiner makes one file of pieces of stored files, as if their bytes came in one stream: its chunks are those that the stream
@@ -60,11 +74,10 @@ func (j *joiner) add(ctx context.Context, x piece, last bool) error {
 // the piece ended before; what has begun is carried over.
 func (j *joiner) meet(ctx context.Context, x piece, chunks *walker) (bool, error) {
 	for at := x.from; at < x.to; {
-		b, err := x.content.Block(ctx, at, min(xet.TargetChunkSize, x.to-at))
+		b, err := x.block(ctx, at, min(xet.TargetChunkSize, x.to-at))
 		if err != nil {
-			return false, fmt.Errorf("read what is joined: %w", err)
+			return false, err
 		}
-		b = b[:min(int64(len(b)), x.to-at)]
 		j.carry = append(j.carry, b...)
 		at += int64(len(b))
 		for {
@@ -94,11 +107,10 @@ func (j *joiner) meet(ctx context.Context, x piece, chunks *walker) (bool, error
 func (j *joiner) tail(ctx context.Context, x piece, chunks *walker) error {
 	end := min(chunks.end, x.to)
 	for at := chunks.start; at < end; {
-		b, err := x.content.Block(ctx, at, end-at)
+		b, err := x.block(ctx, at, end-at)
 		if err != nil {
-			return fmt.Errorf("read what is joined: %w", err)
+			return err
 		}
-		b = b[:min(int64(len(b)), end-at)]
 		j.carry = append(j.carry, b...)
 		at += int64(len(b))
 	}

@@ -15,8 +15,7 @@ const (
 )
 
 // slowly answers with the document that write makes when work is done. What goes wrong later than patience is told by an error
-// document under 200. Patience begins when work calls checked, at most once:
-// what is wrong before has its status.
+// document under 200. Patience begins when work calls checked, at most once: what is wrong before has its status.
 func (q *request) slowly(work func(checked func()) error, write func(*xmlDoc)) error {
 	done := make(chan error, 1)
 	begun := make(chan struct{})
