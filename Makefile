@@ -55,7 +55,7 @@ run: build
 test:
 	go test ./...
 
-# Needs curl, aws, python3 and boto3.
+# Needs curl, aws, python3 with boto3[crt], and what the scripts name at their tops.
 test-clients: build
 	debian/tests/push-and-read-back bin
 	debian/tests/multipart bin
