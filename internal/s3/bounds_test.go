@@ -225,6 +225,7 @@ func TestDocuments(t *testing.T) {
 		bad("surrogate", wrap("<Key>a&#xD800;b</Key>"+c.good)) // U+FFFD would be another key
 		if c.twice != "" {
 			bad("twice", wrap(c.twice))
+			bad("within", wrap(strings.Replace(c.good, "</", "<b/></", 1)))
 			bad("too many", wrap(strings.Replace(c.good, "><", ">"+manyFields()+"<", 1)))
 		}
 		bad("text", wrap("<Key>"+strings.Repeat("k", maxXMLText+1)+"</Key>"+c.good))

@@ -12,7 +12,7 @@ import (
 const minPart = 5 << 20
 
 // completeXML is what names the parts of an object: 10,000 of them with their checksums come to 1.7 MB.
-var completeXML = document{root: "CompleteMultipartUpload", limit: 4 << 20, row: "Part", rows: object.MaxParts}
+var completeXML = document{root: "CompleteMultipartUpload", limit: 4 << 20, row: "Part", rows: object.MaxParts, flat: true}
 
 // completedPart is a part as its client has it.
 type completedPart struct {

@@ -16,7 +16,7 @@ const (
 )
 
 // deleteXML is what names the keys of a DeleteObjects.
-var deleteXML = document{root: "Delete", limit: maxDeleteXML, row: "Object", rows: maxDeletes}
+var deleteXML = document{root: "Delete", limit: maxDeleteXML, row: "Object", rows: maxDeletes, flat: true}
 
 // deleteObject implements DeleteObject. A missing key is deleted with success, unless a condition wants it to be there.
 func (q *request) deleteObject() error {

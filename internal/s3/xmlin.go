@@ -34,6 +34,7 @@ type document struct {
 	limit int64  // bytes
 	row   string // the element that it has many of
 	rows  int    // how many
+	flat  bool   // its rows have elements of text, and none within these
 }
 
 // readXML reads the body, which may be empty, checks its digests, and decodes it into v when it is not. It says whether
@@ -192,6 +193,10 @@ func (s *soberTokens) Token() (xml.Token, error) {
 				return nil, fmt.Errorf("one %s has more than one %s, or too many elements", s.doc.row, t.Name.Local) // which of them is meant?
 			}
 			s.seen = append(s.seen, t.Name.Local)
+		}
+		if s.row > 0 && s.depth > s.row+1 && s.doc.flat {
+			// The decoder would leave it out: of a key that its client forgot to escape, another one would remain.
+			return nil, fmt.Errorf("there is a %s within an element of a %s", t.Name.Local, s.doc.row)
 		}
 	case xml.CharData:
 		if len(t) > maxXMLText {
