@@ -116,11 +116,10 @@ func (b *bodyReader) checkPace() error {
 // whileOthersWait does read, which reads this body into memory of which there is little. Who brings it slowly is let go, to come
 // again, when another waits for that memory.
 func (b *bodyReader) whileOthersWait(read func() error) error {
-	s := b.q.s
 	done := make(chan struct{})
 	var watch sync.WaitGroup
 	watch.Go(func() {
-		turn := s.stall / 12
+		turn := b.q.s.stall / 12
 		tick := time.NewTicker(turn)
 		defer tick.Stop()
 		for last := b.came.Load(); ; {
@@ -130,7 +129,7 @@ func (b *bodyReader) whileOthersWait(read func() error) error {
 			case <-tick.C:
 			}
 			n := b.came.Load()
-			if s.largeWanted.Load() > 0 && float64(n-last) < sharedPace*turn.Seconds() {
+			if b.q.largeIsWanted() && float64(n-last) < sharedPace*turn.Seconds() {
 				b.letGo.Store(true)
 				_ = b.q.w.rc.SetReadDeadline(time.Now())
 				return

@@ -281,22 +281,64 @@ func TestLargeXML(t *testing.T) {
 		w.want(status, code, http.MethodPost, "/bkt?delete", body, "x-amz-checksum-crc32", strings.TrimPrefix(crc32Trailer([]byte(body)), "x-amz-checksum-crc32:"))
 	}
 	del(w, 200, "", 2*largeXML)
-	for range maxLargeXML {
-		w.server.large <- struct{}{}
+	for _, u := range []*queue{w.server.large, w.server.largeOf[w.server.keys[testAccess]]} {
+		for range cap(u.taken) {
+			u.taken <- struct{}{}
+		}
+		del(w, 200, "", largeXML/2)
+		u.give()
+		del(w, 200, "", 2*largeXML)
+		u.taken <- struct{}{} // the place was given back, or this would not end
+		for range cap(u.taken) {
+			u.give()
+		}
 	}
-	del(w, 200, "", largeXML/2)
-	<-w.server.large
-	del(w, 200, "", 2*largeXML)
-	w.server.large <- struct{}{} // the place was given back, or this would not end
 	short := newWorld(t, Config{})
 	short.server.stall = time.Second
-	short.server.large = make(chan struct{}) // nobody ever gets a place
 	short.want(200, "", http.MethodPut, "/bkt", "")
-	del(short, 503, "SlowDown", 2*largeXML)
+	own := short.server.largeOf[short.server.keys[testAccess]]
+	for range 2 * largeOfKey { // each gives back what it got
+		short.server.large = newQueue(0) // nobody ever gets a place
+		del(short, 503, "SlowDown", 2*largeXML)
+	}
+	if len(own.taken) != 0 {
+		t.Error("who got no place holds one of its key")
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := w.server.takeLarge(ctx); err == nil {
+	if err := newQueue(0).take(ctx); err == nil {
 		t.Error("a request that is over goes on waiting")
+	}
+}
+
+// TestOneKeyLeavesLargeXML: however many large documents one key keeps us waiting for, those of others are read.
+func TestOneKeyLeavesLargeXML(t *testing.T) {
+	greedy := Key{AccessKey: "AKGREEDY", SecretKey: "secret-of-it", Mode: "create"}
+	w := newWorld(t, Config{Keys: []Key{{AccessKey: testAccess, SecretKey: testSecret}, greedy}})
+	w.server.stall = time.Hour // who is slow is not let go in time
+	w.want(200, "", http.MethodPut, "/bkt", "")
+	crowd := w.as(greedy)
+	own := w.server.largeOf[w.server.keys[greedy.AccessKey]]
+	var held []*wire
+	for range 2 * maxLargeXML {
+		c := crowd.dial()
+		c.head(http.MethodPost, "/bkt/k?uploadId=any", 2*largeXML)
+		if _, err := io.WriteString(c, strings.Repeat(" ", largeXML+1)); err != nil {
+			t.Fatal(err)
+		}
+		held = append(held, c)
+	}
+	for len(w.server.large.taken)+int(w.server.large.wanted.Load()+own.wanted.Load()) < len(held) {
+		runtime.Gosched()
+	}
+	normal := w.dial()
+	normal.head(http.MethodPost, "/bkt/k?uploadId=any", 2*largeXML)
+	if _, err := io.WriteString(normal, strings.Repeat(" ", 2*largeXML)); err != nil {
+		t.Fatal(err)
+	}
+	normal.answer(http.MethodPost, 400) // it was read to its end
+	for _, c := range held {
+		_ = c.Close()
 	}
 }
 

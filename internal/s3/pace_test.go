@@ -188,7 +188,7 @@ func TestSlowDocuments(t *testing.T) {
 				var sending sync.WaitGroup
 				defer sending.Wait()
 				var slow []<-chan *reply
-				for range maxLargeXML {
+				for range largeOfKey {
 					client, answer := begin()
 					slow = append(slow, answer)
 					sending.Go(func() {

@@ -1,6 +1,10 @@
 package s3
 
-import "sync"
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+)
 
 const (
 	// maxUploads is how many objects and parts may be under way whose first bytes have come. Each holds some 3 MiB.
@@ -65,4 +69,46 @@ func (q *request) takeUpload() (give func(), err error) {
 			delete(h.of, key)
 		}
 	}, nil
+}
+
+// queue is a number of places that requests wait for, in the order in which they come.
+type queue struct {
+	taken  chan struct{} // holds an element for each place that is taken
+	wanted atomic.Int32  // how many wait
+}
+
+func newQueue(places int) *queue { return &queue{taken: make(chan struct{}, places)} }
+
+func (u *queue) take(ctx context.Context) error {
+	u.wanted.Add(1)
+	defer u.wanted.Add(-1)
+	select {
+	case u.taken <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return slowDown.err().because(ctx.Err())
+	}
+}
+
+func (u *queue) give() { <-u.taken }
+
+// takeLarge waits until one more large document may be held, of this key, and then of all; give must be called, unless there is
+// an error. Those that are held get through it soon, see whileOthersWait, but many may wait, so there is an end to it.
+func (q *request) takeLarge() (give func(), err error) {
+	ctx, cancel := context.WithTimeout(q.r.Context(), q.s.stall)
+	defer cancel()
+	own, all := q.s.largeOf[q.id.key], q.s.large
+	if err := own.take(ctx); err != nil {
+		return nil, err
+	}
+	if err := all.take(ctx); err != nil {
+		own.give()
+		return nil, err
+	}
+	return func() { all.give(); own.give() }, nil
+}
+
+// largeIsWanted says whether somebody waits for the place of a large document that this request holds.
+func (q *request) largeIsWanted() bool {
+	return q.s.large.wanted.Load() > 0 || q.s.largeOf[q.id.key].wanted.Load() > 0
 }

@@ -3,7 +3,6 @@ package s3
 import (
 	"fmt"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"hugbucket/internal/object"
@@ -30,14 +29,14 @@ type Server struct {
 	stall  time.Duration
 	// patience and heartbeat are those of answers that take long.
 	patience, heartbeat time.Duration
-	// uploads and large hold an element for each upload under way, and for each large XML body, probing one while the store
-	// is asked whether it answers.
+	// uploads holds an element for each upload under way, and probing one while the store is asked whether it answers.
 	uploads chan struct{}
 	holders holders
-	large   chan struct{}
 	probing chan struct{}
-	// largeWanted is how many wait for large.
-	largeWanted atomic.Int32
+	// large are the places for large XML bodies, and largeOf those that each key may have of them; nil is the key of a door
+	// without keys.
+	large   *queue
+	largeOf map[*Key]*queue
 }
 
 var _ http.Handler = (*Server)(nil)
@@ -53,14 +52,16 @@ func New(store *object.Store, cfg Config, log zerolog.Logger) (*Server, error) {
 	s := &Server{
 		store: store, cfg: cfg, log: log, keys: make(map[string]*Key, len(cfg.Keys)), signer: newSigner(),
 		now: cfg.Now, stall: stallTime, patience: patience, heartbeat: heartbeat,
-		uploads: make(chan struct{}, maxUploads), large: make(chan struct{}, maxLargeXML), probing: make(chan struct{}, 1),
+		uploads: make(chan struct{}, maxUploads), large: newQueue(maxLargeXML), probing: make(chan struct{}, 1),
 		hosts: newHosts(cfg.Domains), hostID: newHostID(), holders: holders{of: make(map[*Key]int)},
+		largeOf: map[*Key]*queue{nil: newQueue(largeOfKey)},
 	}
 	if s.now == nil {
 		s.now = time.Now
 	}
 	for i := range cfg.Keys {
-		s.keys[cfg.Keys[i].AccessKey] = &cfg.Keys[i]
+		k := &cfg.Keys[i]
+		s.keys[k.AccessKey], s.largeOf[k] = k, newQueue(largeOfKey)
 	}
 	// One catch-all route per method: anything finer would redirect or clean paths, and keys are no paths.
 	s.router = &httprouter.Router{NotFound: http.HandlerFunc(s.serve)}

@@ -2,7 +2,6 @@ package s3
 
 import (
 	"bytes"
-	"context"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -23,9 +22,11 @@ const (
 	// maxXMLText is how much character data may come in one piece, in disguise: more than a key can be.
 	maxXMLText = 8 << 10
 
-	// largeXML is how long a body may be without being counted, and maxLargeXML how many larger ones are held at a time.
+	// largeXML is how long a body may be without being counted, maxLargeXML how many larger ones are held at a time, and
+	// largeOfKey how many of them one key's: the others must find a place.
 	largeXML    = 256 << 10
-	maxLargeXML = 2
+	maxLargeXML = 3
+	largeOfKey  = maxLargeXML - 1
 )
 
 // document is what a request's body may be.
@@ -53,10 +54,11 @@ func (q *request) readXML(doc document, v any) (bool, error) {
 	var body bytes.Buffer
 	n, err := body.ReadFrom(io.LimitReader(p, min(largeXML, limit)+1))
 	if err == nil && n > largeXML {
-		if err := q.s.takeLarge(q.r.Context()); err != nil {
-			return false, err
+		give, full := q.takeLarge()
+		if full != nil {
+			return false, full
 		}
-		defer func() { <-q.s.large }()
+		defer give()
 		err = p.body.whileOthersWait(func() error {
 			_, err := body.ReadFrom(io.LimitReader(p, limit+1-n))
 			return err
@@ -74,21 +76,6 @@ func (q *request) readXML(doc document, v any) (bool, error) {
 		return false, malformedXML.err().because(err)
 	}
 	return true, nil
-}
-
-// takeLarge waits until one more large document may be held. Those that are held get through it soon, see whileOthersWait, but
-// many may wait, so there is an end to it.
-func (s *Server) takeLarge(ctx context.Context) error {
-	s.largeWanted.Add(1)
-	defer s.largeWanted.Add(-1)
-	ctx, cancel := context.WithTimeout(ctx, s.stall)
-	defer cancel()
-	select {
-	case s.large <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return slowDown.err().because(ctx.Err())
-	}
 }
 
 // decodeXML decodes one document. It takes no DOCTYPE, no other encoding than UTF-8, nothing deep, and
