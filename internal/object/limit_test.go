@@ -91,6 +91,10 @@ func TestTooLarge(t *testing.T) {
 	if !errors.Is(err, object.ErrTooLarge) {
 		t.Errorf("put a part that is announced to be too large: %v", err)
 	}
+	_, err = s.Put(ctx, "bucket", "key", bytes.NewReader(nil), object.PutOptions{Size: object.MaxSize + 1})
+	if !errors.Is(err, object.ErrTooLarge) {
+		t.Errorf("put what is announced to be too large: %v", err)
+	}
 }
 
 // TestTooManyTerms joins a piece to a file that has almost as many terms as can be: the last one is taken, another is not.

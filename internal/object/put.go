@@ -11,6 +11,9 @@ import (
 )
 
 func (s *Store) put(ctx context.Context, bucket, key string, r io.Reader, opts PutOptions) (Info, error) {
+	if err := tooLarge("object", opts.Size, MaxSize); err != nil {
+		return Info{}, err
+	}
 	if !opts.small() || !opts.If.IsZero() {
 		if err := s.mayPut(ctx, bucket, key, opts.If); err != nil {
 			return Info{}, err
