@@ -165,7 +165,7 @@ func TestNoHTTP2(t *testing.T) {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		conn := tls.Client(client(t, hello, c.config()), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2", "http/1.1"}}) //nolint:gosec // a test's
+		conn := tls.Client(client(t, hello, newCertificates(c).config()), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2", "http/1.1"}}) //nolint:gosec // a test's
 		if err := conn.HandshakeContext(t.Context()); err != nil {
 			t.Fatal(err)
 		}

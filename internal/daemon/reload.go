@@ -18,14 +18,14 @@ type reloader struct {
 	program    Program
 	path       string // of the configuration
 	door       *Door
-	cert       *certificate // nil without TLS
+	certs      *certificates // nil without TLS
 	log        zerolog.Logger
 	result     string // file; empty without a runtime directory
 	generation int
 }
 
-func newReloader(p Program, path string, door *Door, cert *certificate, log zerolog.Logger) *reloader {
-	r := &reloader{program: p, path: path, door: door, cert: cert, log: log}
+func newReloader(p Program, path string, door *Door, certs *certificates, log zerolog.Logger) *reloader {
+	r := &reloader{program: p, path: path, door: door, certs: certs, log: log}
 	if dir := os.Getenv("RUNTIME_DIRECTORY"); dir != "" {
 		r.result = filepath.Join(dir, "reload")
 	}
@@ -59,10 +59,10 @@ func (r *reloader) apply() (note string, err error) {
 	}
 	var fresh *certificate
 	switch {
-	case (cfg.TLS.Cert != "") != (r.cert != nil):
+	case (cfg.TLS.Cert != "") != (r.certs != nil):
 		r.log.Warn().Msg("the configuration turns TLS on or off; restart to apply it")
 		note = "; restart to apply tls"
-	case r.cert != nil:
+	case r.certs != nil:
 		if fresh, err = loadCertificate(cfg.TLS, r.log); err != nil {
 			return "", err
 		}
@@ -74,7 +74,7 @@ func (r *reloader) apply() (note string, err error) {
 		return "", err
 	}
 	if fresh != nil {
-		r.cert.adopt(fresh)
+		r.certs.adopt(fresh)
 	}
 	return note, nil
 }

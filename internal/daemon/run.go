@@ -201,13 +201,15 @@ func (p Program) serve(c *control, cfg *config.Config, store *object.Store, log 
 	if err != nil {
 		return err
 	}
-	var cert *certificate
+	var certs *certificates
 	var tlsConfig *tls.Config
 	if cfg.TLS.Cert != "" {
-		if cert, err = loadCertificate(cfg.TLS, log); err != nil {
+		cert, err := loadCertificate(cfg.TLS, log)
+		if err != nil {
 			return err
 		}
-		tlsConfig = cert.config()
+		certs = newCertificates(cert)
+		tlsConfig = certs.config()
 	}
 	passed, err := env.listeners()
 	if err != nil {
@@ -234,7 +236,7 @@ func (p Program) serve(c *control, cfg *config.Config, store *object.Store, log 
 		log.Warn().Err(err).Msg("no watchdog")
 	}
 	srv := newServer(c.running, door.Handler, tlsConfig, log)
-	reloads := newReloader(p, cfg.File(), door, cert, log)
+	reloads := newReloader(p, cfg.File(), door, certs, log)
 	failed := srv.serve(ls)
 	watching, stopWatching := context.WithCancel(context.WithoutCancel(c.running))
 	watched := make(chan struct{})

@@ -18,6 +18,37 @@ import (
 // recheck is how often, at most, handshakes look at the certificate's files.
 const recheck = time.Second
 
+// certificates shows the certificate of a door, which a reload may take from
+// other files.
+type certificates struct {
+	current atomic.Pointer[certificate]
+}
+
+func newCertificates(first *certificate) *certificates {
+	c := &certificates{}
+	c.current.Store(first)
+	return c
+}
+
+// adopt takes a pair that was loaded, and looks at its files from now on. It
+// waits for nobody: a handshake may hang with the files of the one before.
+func (c *certificates) adopt(fresh *certificate) {
+	old := c.current.Swap(fresh)
+	if !slices.EqualFunc(fresh.pair.Load().Certificate, old.pair.Load().Certificate, bytes.Equal) {
+		fresh.log.Info().Msg("certificate replaced")
+	}
+}
+
+// get is a tls.Config's GetCertificate.
+func (c *certificates) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return c.current.Load().get(hello)
+}
+
+// config returns the TLS settings of a door.
+func (c *certificates) config() *tls.Config {
+	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.get}
+}
+
 // certificate is a certificate and key in files that may be replaced while
 // the door serves. Connections that are open stay as they are.
 type certificate struct {
@@ -91,18 +122,7 @@ func (c *certificate) load() (changed bool, err error) {
 	return changed, nil
 }
 
-// adopt takes a pair that was loaded, and looks at its files from now on.
-func (c *certificate) adopt(fresh *certificate) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	pair := fresh.pair.Load()
-	if !slices.EqualFunc(pair.Certificate, c.pair.Swap(pair).Certificate, bytes.Equal) {
-		c.log.Info().Msg("certificate replaced")
-	}
-	c.files, c.checked, c.stamps, c.failure = fresh.files, fresh.checked, fresh.stamps, ""
-}
-
-// get is a tls.Config's GetCertificate. A pair that cannot be loaded leaves
+// get is certificates.get. A pair that cannot be loaded leaves
 // the old one in place. While one handshake looks at the files, the others take
 // the pair that is there.
 func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
@@ -131,9 +151,4 @@ func (c *certificate) look() {
 			c.failure = ""
 		}
 	}
-}
-
-// config returns the TLS settings of a door.
-func (c *certificate) config() *tls.Config {
-	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.get}
 }

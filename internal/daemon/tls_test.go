@@ -174,6 +174,57 @@ func TestHangingCertificate(t *testing.T) {
 	}
 }
 
+// TestReloadBesideHangingCertificate: a reload that takes another certificate does not wait for a handshake which hangs with the files
+// of the old one, nor does what that handshake finds in the end take the place of the new one.
+func TestReloadBesideHangingCertificate(t *testing.T) {
+	dir := t.TempDir()
+	pairOf := func(name string) (config.TLS, *certificate) {
+		files := config.TLS{Cert: filepath.Join(dir, name+"-cert.pem"), Key: filepath.Join(dir, name+"-key.pem")}
+		cert, key := pemPair(t, name)
+		replace(t, files.Cert, cert)
+		replace(t, files.Key, key)
+		c, err := loadCertificate(files, zerolog.Nop())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return files, c
+	}
+	files, old := pairOf("old")
+	_, fresh := pairOf("fresh")
+	c := newCertificates(old)
+	old.now = func() time.Time { return old.checked.Add(recheck) }
+	if err := os.Remove(files.Cert); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(files.Cert, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	hung := make(chan error)
+	go func() {
+		_, err := c.get(nil)
+		hung <- err
+	}()
+	pipe, err := os.OpenFile(files.Cert, os.O_WRONLY, 0) // which waits for the handshake
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.adopt(fresh)
+	cert, key := pemPair(t, "late")
+	replace(t, files.Key, key)
+	if _, err := pipe.Write(cert); err != nil {
+		t.Error(err)
+	}
+	if err := pipe.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-hung; err != nil {
+		t.Error(err)
+	}
+	if pair, err := c.get(nil); err != nil || pair.Leaf.Subject.CommonName != "fresh" {
+		t.Errorf("shown %v, %v", pair.Leaf.Subject, err)
+	}
+}
+
 func touch(t *testing.T, path string, at time.Time) {
 	t.Helper()
 	if err := os.Chtimes(path, at, at); err != nil {
@@ -394,17 +445,18 @@ func TestAdopt(t *testing.T) {
 		}
 		return c
 	}
-	c := load(put("old", "one"))
+	c := newCertificates(load(put("old", "one")))
 	shows := func(want string) {
 		t.Helper()
 		if pair, err := c.get(nil); err != nil || pair.Leaf.Subject.CommonName != want {
 			t.Errorf("got %v, %v, want %s", pair.Leaf.Subject, err, want)
 		}
 	}
-	c.adopt(load(put("new", "two")))
+	two := load(put("new", "two"))
+	c.adopt(two)
 	shows("two")
 	put("old", "three")
 	put("new", "four")
-	c.now = func() time.Time { return c.checked.Add(recheck) }
+	two.now = func() time.Time { return two.checked.Add(recheck) }
 	shows("four")
 }
