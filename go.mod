@@ -12,6 +12,7 @@ require (
 	github.com/minio/md5-simd v1.1.2
 	github.com/pierrec/lz4/v4 v4.1.33
 	github.com/rs/zerolog v1.35.1
+	github.com/tailscale/hujson v0.0.0-20260727124030-b80ff77dac4f
 	github.com/xhit/go-str2duration/v2 v2.2.0
 	github.com/zeebo/blake3 v0.2.4
 	golang.org/x/sync v0.24.0
