@@ -77,16 +77,8 @@ func newBackup(args []string, force bool) (backup, error) {
 		}
 	}
 	var err error
-	b.path, err = fileArg("backup", args)
+	b.path, err = oneArg("backup", "FILE", args)
 	return b, err
-}
-
-// fileArg returns the one argument of a command.
-func fileArg(command string, args []string) (string, error) {
-	if len(args) == 0 || args[0] == "" {
-		return "", &daemon.UsageError{Err: fmt.Errorf("%s: FILE is missing", command)}
-	}
-	return args[0], noArgs(args[1:])
 }
 
 // backupResult is what scripts get of backup.

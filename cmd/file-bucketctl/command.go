@@ -32,7 +32,7 @@ type command struct {
 // commands lists every subcommand, in the order of the help.
 func commands() []command {
 	return []command{
-		initCommand(), configCheckCommand(), tokenListCommand(), runCommand(),
+		initCommand(), configCheckCommand(), tokenNewCommand(), tokenListCommand(), tokenRevokeCommand(), runCommand(),
 		statsCommand(), gcCommand(), checkCommand(), backupCommand(), restoreCommand(), rebuildCommand(),
 	}
 }
@@ -145,6 +145,14 @@ func help(args []string, e env) error {
 	b.WriteString(codes)
 	_, err := io.WriteString(e.stdout, b.String())
 	return err
+}
+
+// oneArg returns the one argument of a command.
+func oneArg(command, what string, args []string) (string, error) {
+	if len(args) == 0 || args[0] == "" {
+		return "", &daemon.UsageError{Err: fmt.Errorf("%s: %s is missing", command, what)}
+	}
+	return args[0], noArgs(args[1:])
 }
 
 // noArgs refuses arguments where a command takes none.

@@ -19,6 +19,8 @@ type guide struct {
 	Buckets []guideBucket `json:"buckets"`
 	S3      guideS3       `json:"s3"`
 	Store   string        `json:"store"`
+
+	push string // URL of the push door
 }
 
 // guideBucket is one push bucket.
@@ -61,13 +63,13 @@ func newGuide(cfg *config.Config, host string) guide {
 			AccessKey: cfg.S3.AccessKey, SecretKey: cfg.S3.SecretKey,
 		},
 		Store: cfg.Storage.Path,
+		push:  urlOf(cfg.Host, cfg.Port),
 	}
 	if g.S3.AccessKey == "" && len(cfg.S3.Keys) > 0 {
 		// The lines are for reading back, which a key that only adds cannot.
 		k := cfg.S3.Keys[max(0, slices.IndexFunc(cfg.S3.Keys, func(k config.S3Key) bool { return k.Mode != "create" }))]
 		g.S3.AccessKey, g.S3.SecretKey = k.AccessKey, k.SecretKey
 	}
-	pushURL := urlOf(cfg.Host, cfg.Port)
 	for _, b := range cfg.Buckets {
 		gb := guideBucket{Name: b.Name, Tokens: []string{}, PushURLs: []string{}}
 		if b.Token != "" {
@@ -75,7 +77,7 @@ func newGuide(cfg *config.Config, host string) guide {
 		}
 		gb.Tokens = append(gb.Tokens, b.Tokens...)
 		for _, t := range gb.Tokens {
-			gb.PushURLs = append(gb.PushURLs, pushURL+"/"+t)
+			gb.PushURLs = append(gb.PushURLs, g.push+"/"+t)
 		}
 		if b.Name == "" {
 			gb.Dir = filepath.Join(cfg.Home, b.Token)
@@ -83,7 +85,7 @@ func newGuide(cfg *config.Config, host string) guide {
 			gb.S3URL = g.S3.Endpoint + "/" + b.Name
 		}
 		if len(gb.PushURLs) == 0 {
-			gb.PushURLs = append(gb.PushURLs, pushURL+"/TOKEN")
+			gb.PushURLs = append(gb.PushURLs, g.push+"/TOKEN")
 		}
 		g.Buckets = append(g.Buckets, gb)
 	}
@@ -101,18 +103,10 @@ func (g guide) print(w io.Writer, file string) error {
 	}
 	named := ""
 	for _, bucket := range g.Buckets {
-		if bucket.Name == "" {
-			fmt.Fprintf(&b, "Token %s, plain files in %s\n", bucket.Tokens[0], bucket.Dir)
-		} else {
-			fmt.Fprintf(&b, "Bucket %s\n", bucket.Name)
+		if bucket.Name != "" {
 			named = bucket.Name
 		}
-		if len(bucket.Tokens) == 0 {
-			fmt.Fprint(&b, "  only a digest of the token is known: put the token itself in place of TOKEN\n")
-		}
-		for _, pushURL := range bucket.PushURLs {
-			fmt.Fprintf(&b, "  push:      curl -f -F file=@%s %s\n", quote(file), pushURL)
-		}
+		bucket.push(&b, file)
 		if bucket.Name != "" {
 			fmt.Fprintf(&b, "  read back: curl -f %s-o %s %s/%s\n", sign, quote("copy-of-"+file), bucket.S3URL, escape(file))
 		}
@@ -132,6 +126,32 @@ func (g guide) print(w io.Writer, file string) error {
 	fmt.Fprintf(&b, "\nThe store is in %s\n", g.Store)
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// push writes the lines that are for who pushes.
+func (bucket guideBucket) push(b *strings.Builder, file string) {
+	if bucket.Name == "" {
+		fmt.Fprintf(b, "Token %s, plain files in %s\n", bucket.Tokens[0], bucket.Dir)
+	} else {
+		fmt.Fprintf(b, "Bucket %s\n", bucket.Name)
+	}
+	if len(bucket.Tokens) == 0 {
+		b.WriteString("  only a digest of the token is known: put the token itself in place of TOKEN\n")
+	}
+	for _, pushURL := range bucket.PushURLs {
+		fmt.Fprintf(b, "  push:      curl -f -F file=@%s %s\n", quote(file), pushURL)
+	}
+}
+
+// withToken returns what the guide has of a bucket, with one token alone, which the configuration need not tell.
+func (g guide) withToken(bucket, token string) guideBucket {
+	for _, b := range g.Buckets {
+		if b.Name == bucket {
+			b.Tokens, b.PushURLs = []string{token}, []string{g.push + "/" + token}
+			return b
+		}
+	}
+	return guideBucket{}
 }
 
 // escape makes a key fit for a URL, in the way that signatures want it.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -158,8 +157,6 @@ func newConfig(o initOptions) ([]byte, error) {
 		AccessKey string `json:"access_key"`
 		SecretKey string `json:"secret_key"`
 	}
-	var token [16]byte
-	_, _ = rand.Read(token[:]) // never fails
 	text, err := json.MarshalIndent(struct {
 		Host    string   `json:"host"`
 		Port    int      `json:"port"`
@@ -169,7 +166,7 @@ func newConfig(o initOptions) ([]byte, error) {
 		S3      s3       `json:"s3"`
 	}{
 		Host: o.host, Port: o.port, Home: o.home,
-		Buckets: []bucket{{"backup", hex.EncodeToString(token[:])}},
+		Buckets: []bucket{{"backup", newToken()}},
 		Storage: storage{"disk", o.storage},
 		S3: s3{
 			Host: o.host, Port: o.s3Port,

@@ -86,7 +86,7 @@ func expect(t *testing.T, code int, stdout, stderr string, args ...string) {
 func TestUsage(t *testing.T) {
 	expect(t, 64, "", "file-bucketctl: no command; see --help\n")
 	expect(t, 64, "", "file-bucketctl: unknown command \"tokne\"; see --help\n", "tokne", "list")
-	expect(t, 64, "", "file-bucketctl: \"token\" is not a whole command; there is \"token list\"\n", "token")
+	expect(t, 64, "", "file-bucketctl: \"token\" is not a whole command; there is \"token new\" and \"token list\" and \"token revoke\"\n", "token")
 	expect(t, 64, "", "file-bucketctl: \"config chekc\" is not a whole command; there is \"config check\"\n", "config", "chekc", "x")
 	expect(t, 64, "", "file-bucketctl: init: flag provided but not defined: -prot\n", "init", "--prot")
 	expect(t, 64, "", "file-bucketctl: init: invalid value \"0644\" for flag -mode: must be 0600 or 0640\n", "init", "--mode", "0644")
@@ -94,11 +94,20 @@ func TestUsage(t *testing.T) {
 	expect(t, 64, "", "file-bucketctl: unexpected argument \"--\"\n", "init", "--", "--host")
 	for _, c := range commands() {
 		words := strings.Fields(c.name)
-		if c.args != "" {
-			expect(t, 64, "", "file-bucketctl: "+c.name+": FILE is missing\n", words...)
-			words = append(words, "file")
+		endless := false
+		for i, what := range strings.Fields(c.args) {
+			if i == 0 && what[0] != '[' {
+				expect(t, 64, "", "file-bucketctl: "+c.name+": "+what+" is missing\n", words...)
+			}
+			if what == "[--" {
+				break // what follows is a command
+			}
+			words = append(words, strings.ToLower(strings.Trim(what, "[].")))
+			endless = endless || strings.HasSuffix(what, "...")
 		}
-		expect(t, 64, "", "file-bucketctl: unexpected argument \"now\"\n", append(words, "now")...)
+		if !endless {
+			expect(t, 64, "", "file-bucketctl: unexpected argument \"now\"\n", append(words, "now")...)
+		}
 		expect(t, 64, "", "file-bucketctl: "+c.name+": flag provided but not defined: -now\n", append(words, "--now")...)
 	}
 	if code, out, _ := ctl(t, "--version"); code != 0 || !strings.HasPrefix(out, "file-bucketctl devel (go") {

@@ -87,7 +87,7 @@ one when it was large or shared content with others.`,
 			var r rebuild
 			o := r.flags(flags)
 			return func(ctx context.Context, e env, args []string) error {
-				file, err := fileArg("restore", args)
+				file, err := oneArg("restore", "FILE", args)
 				if err = cmp.Or(err, r.check("restore")); err != nil {
 					return err
 				}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"hugbucket/internal/config"
+	"hugbucket/internal/daemon"
+)
+
+// editConfig changes a configuration file, in one step that others see whole or not at all. It must be valid before and
+// after, and keeps its owner and mode, and an access list. What a symbolic link leads to is changed. Of several that edit one file
+// at a time, each sees what the one before it wrote. The new configuration is returned.
+func editConfig(path string, change func(*config.Config, *config.Draft) error) (cfg *config.Config, err error) {
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return nil, &daemon.ConfigError{Err: fmt.Errorf("read configuration: %w", err)}
+	}
+	old, err := lockFile(real)
+	if err != nil {
+		return nil, &daemon.ConfigError{Err: fmt.Errorf("read configuration: %w", err)}
+	}
+	defer old.Close() //nolint:errcheck // it was only read; closing unlocks it
+	if cfg, err = daemon.LoadConfig(path); err != nil {
+		return nil, err
+	}
+	text, err := os.ReadFile(real)
+	if err != nil {
+		return nil, err
+	}
+	draft, err := config.NewDraft(text)
+	if err == nil {
+		err = change(cfg, draft)
+	}
+	if err != nil {
+		return nil, err
+	}
+	f, err := createFile(real, true)
+	if errors.Is(err, fs.ErrPermission) {
+		err = fmt.Errorf("%w: run it as root, with sudo for example", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	_, err = f.Write(draft.Bytes())
+	if err == nil {
+		err = copyRights(f.File, old)
+	}
+	if err == nil {
+		cfg, err = daemon.LoadConfig(f.Name())
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.abandon())
+	}
+	return cfg, f.finish()
+}
+
+// lockFile opens a file and waits until nobody else has it locked. Who had it locked may have replaced it: it is the file that
+// has the name now that counts.
+func lockFile(path string) (*os.File, error) {
+	for {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		if err := flock(f); err != nil {
+			return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), f.Close())
+		}
+		locked, err := f.Stat()
+		if err == nil {
+			var now fs.FileInfo
+			if now, err = os.Stat(path); err == nil && os.SameFile(locked, now) {
+				return f, nil
+			}
+		}
+		if err := errors.Join(err, f.Close()); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// flock locks a file, however often a signal interrupts the waiting.
+func flock(f *os.File) error {
+	for {
+		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); !errors.Is(err, syscall.EINTR) {
+			return err
+		}
+	}
+}
+
+// copyRights gives a file the owner, mode and access list of another.
+func copyRights(to, from *os.File) error {
+	st, err := from.Stat()
+	if err != nil {
+		return err
+	}
+	if sys, ok := st.Sys().(*syscall.Stat_t); ok {
+		if err := to.Chown(int(sys.Uid), int(sys.Gid)); err != nil {
+			return fmt.Errorf("keep the owner of %s: %w", from.Name(), err)
+		}
+	}
+	if err := to.Chmod(st.Mode().Perm()); err != nil {
+		return err
+	}
+	const accessList = "system.posix_acl_access"
+	list := make([]byte, 64<<10) // the most that there can be
+	n, err := unix.Fgetxattr(int(from.Fd()), accessList, list)
+	switch {
+	case errors.Is(err, unix.ENODATA) || errors.Is(err, unix.ENOTSUP):
+		return nil
+	case err == nil:
+		err = unix.Fsetxattr(int(to.Fd()), accessList, list[:n], 0)
+	}
+	if err != nil {
+		return fmt.Errorf("keep the access list of %s: %w", from.Name(), err)
+	}
+	return nil
+}

@@ -1,0 +1,261 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"hugbucket/internal/daemon"
+)
+
+// tokenConfig is a configuration that somebody has written by hand.
+const tokenConfig = `{
+	"host" : "192.0.2.7",
+	"buckets": [ "3547264155b541de5cb6a7eae0431a14",
+	             {"name": "db01", "token": "9c7c64cfac3b922aacd4ba68cb631e82", "max_size": "1GiB"},
+	             {"name": "db02", "token_sha256": "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8"} ],
+	"home":"/srv/files"
+}`
+
+func writeConfig(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "config.json")
+	if err := os.WriteFile(path, []byte(text), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+const laterNote = " is changed; file-bucketd takes it when it starts; when it runs already, send it SIGUSR2\n"
+
+var freshToken = regexp.MustCompile(`[0-9a-f]{32}`)
+
+func TestTokenNewAddsABucketAndKeepsTheRest(t *testing.T) {
+	path := writeConfig(t, tokenConfig)
+	code, out, fail := ctl(t, "token", "new", "db03", "--config", path)
+	token := freshToken.FindString(out)
+	if want := "Bucket db03\n  push:      curl -f -F file=@backup.tar http://192.0.2.7:1234/" + token + "\n" + path + laterNote; code != 0 || out != want || fail != "" {
+		t.Errorf("%d %q %q", code, out, fail)
+	}
+	has(t, path, strings.Replace(tokenConfig, `2d8"} ]`, "2d8\"},\n\t             {\"name\": \"db03\", \"token\": \""+token+`"} ]`, 1))
+	if fi, err := os.Stat(path); err != nil || fi.Mode() != 0o640 {
+		t.Errorf("mode %v %v", fi.Mode(), err)
+	}
+}
+
+func TestTokensRotate(t *testing.T) {
+	path := writeConfig(t, tokenConfig)
+	const old = "9c7c64cfac3b922aacd4ba68cb631e82"
+	code, out, fail := ctl(t, "token", "new", "db01", "--config", path, "--json", "--host", "box")
+	var made newTokenResult
+	if err := json.Unmarshal([]byte(out), &made); code != 0 || err != nil || made.Name != "db01" || len(made.Tokens) != 1 || made.Reloaded {
+		t.Fatalf("%d %q %q: %v", code, out, fail, err)
+	}
+	if made.Tokens[0] == old || !freshToken.MatchString(made.Tokens[0]) || made.PushURLs[0] != "http://box:1234/"+made.Tokens[0] {
+		t.Errorf("got %+v", made)
+	}
+	both := strings.Replace(tokenConfig, `"token": "`+old+`"`, `"tokens": ["`+old+`", "`+made.Tokens[0]+`"]`, 1)
+	has(t, path, both)
+	expect(t, 0, "the token of bucket db01 is revoked; it has 1 token left\n"+path+laterNote, "", "token", "revoke", old, "--config", path)
+	one := strings.Replace(both, `"`+old+`", `, "", 1)
+	has(t, path, one)
+	expect(t, 1, "", "file-bucketctl: there is no such token\n", "token", "revoke", old, "--config", path)
+	expect(t, 1, "", "file-bucketctl: it is the only token of bucket db01: make another first, with token new db01, or have the bucket's entry go with it, with --last\n",
+		"token", "revoke", made.Tokens[0], "--config", path)
+	has(t, path, one)
+	expect(t, 0, "the token is revoked, and bucket db01 is no longer in "+path+": nobody can push to it; its objects stay\n"+path+laterNote, "",
+		"token", "revoke", made.Tokens[0], "--last", "--config", path)
+	code, out, fail = ctl(t, "token", "revoke", "3547264155b541de5cb6a7eae0431a14", "--config", path)
+	if code != 0 || out != "the token is revoked; its files stay in /srv/files/3547264155b541de5cb6a7eae0431a14\n"+path+laterNote {
+		t.Errorf("%d %q %q", code, out, fail)
+	}
+	expect(t, 0, `{
+  "bucket": "db02",
+  "left": 0,
+  "reloaded": false
+}
+`, "", "token", "revoke", "password", "--last", "--json", "--config", path) // whose digest the file has
+	has(t, path, "{\n\t\"host\" : \"192.0.2.7\",\n\t\"buckets\": [ ],\n\t\"home\":\"/srv/files\"\n}")
+}
+
+func TestTokenNewWritesADigest(t *testing.T) {
+	path := writeConfig(t, tokenConfig)
+	code, out, fail := ctl(t, "token", "new", "db03", "--digest", "--config", path)
+	token := freshToken.FindString(out)
+	text, err := os.ReadFile(path)
+	if code != 0 || err != nil || token == "" || strings.Contains(string(text), token) {
+		t.Fatalf("%d %q %q: %s", code, out, fail, text)
+	}
+	if code, out, fail = ctl(t, "token", "revoke", token, "--last", "--config", path); code != 0 {
+		t.Errorf("%d %q %q", code, out, fail)
+	}
+	has(t, path, tokenConfig)
+	expect(t, 1, "", "file-bucketctl: bucket db02 has token_sha256, which stands alone: revoke that first, with --last\n", "token", "new", "db02", "--config", path)
+	expect(t, 1, "", "file-bucketctl: bucket db01 has a token already, and a digest stands alone: revoke that first, with --last\n",
+		"token", "new", "db01", "--digest", "--config", path)
+	code, out, fail = ctl(t, "token", "revoke", "5E884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8", "--last", "--config", path)
+	if code != 0 {
+		t.Errorf("by its digest: %d %q %q", code, out, fail)
+	}
+}
+
+func TestTokenIsReadFromAPipe(t *testing.T) {
+	path := writeConfig(t, tokenConfig)
+	cmd := child(t, "token", "revoke", "-", "--config", path)
+	cmd.Stdin = strings.NewReader("3547264155b541de5cb6a7eae0431a14\n")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+	if cfg, err := daemon.LoadConfig(path); err != nil || len(cfg.Buckets) != 2 {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestTokenCommandsChangeNothingWhenTheyFail sees that a file that is not valid, or would not be, stays as it is.
+func TestTokenCommandsChangeNothingWhenTheyFail(t *testing.T) {
+	for text, want := range map[string]string{
+		"{\n\"prot\": 1, \"buckets\": [\"aaaaaaaa\"]}": "78 :2: prot: unknown key",
+		"{": "78 unexpected end of JSON",
+	} {
+		path := writeConfig(t, text)
+		for _, args := range [][]string{{"token", "new", "db01"}, {"token", "revoke", "aaaaaaaa"}} {
+			code, out, fail := ctl(t, append(args, "--config", path)...)
+			if wantCode, wantText, _ := strings.Cut(want, " "); fmt.Sprint(code) != wantCode || out != "" || !strings.Contains(fail, wantText) {
+				t.Errorf("%q: %d %q %q", args, code, out, fail)
+			}
+		}
+		alone(t, path, text)
+	}
+	path := writeConfig(t, tokenConfig)
+	expect(t, 64, "", "file-bucketctl: token new: \"Db\" is no bucket name: a bucket name has 3 to 63 characters\n", "token", "new", "Db", "--config", path)
+	alone(t, path, tokenConfig)
+	code, _, fail := ctl(t, "token", "new", "db01", "--config", path+"x")
+	if code != 78 || !strings.Contains(fail, "read configuration: ") {
+		t.Errorf("%d %q", code, fail)
+	}
+}
+
+// alone fails the test unless a directory has one file, with a text.
+func alone(t *testing.T, path, text string) {
+	t.Helper()
+	has(t, path, text)
+	if entries, err := os.ReadDir(filepath.Dir(path)); err != nil || len(entries) != 1 {
+		t.Errorf("%v %v", entries, err)
+	}
+}
+
+// TestEditKeepsOwnerModeAndLinks sees that who may read the configuration may still, and that a link is not replaced.
+func TestEditKeepsOwnerModeAndLinks(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give a file away")
+	}
+	path := writeConfig(t, tokenConfig)
+	if err := os.Chown(path, 64121, 64122); err != nil {
+		t.Fatal(err)
+	}
+	// Version 2; the owner rw, user 64123 r, the group r, the mask r, others nothing.
+	acl := []byte{2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 2, 0, 4, 0, 0x7b, 0xfa, 0, 0, 4, 0, 4, 0, 255, 255, 255, 255, 16, 0, 4, 0, 255, 255, 255, 255, 32, 0, 0, 0, 255, 255, 255, 255}
+	lists := unix.Setxattr(path, "system.posix_acl_access", acl, 0) == nil
+	if !lists {
+		t.Log("the file system has no access lists")
+	}
+	link := filepath.Join(t.TempDir(), "config.json")
+	if err := os.Symlink(path, link); err != nil {
+		t.Fatal(err)
+	}
+	if code, out, fail := ctl(t, "token", "new", "db09", "--config", link); code != 0 {
+		t.Fatalf("%d %q %q", code, out, fail)
+	}
+	if to, err := os.Readlink(link); err != nil || to != path {
+		t.Errorf("the link leads to %q, %v", to, err)
+	}
+	fi, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := fi.Sys().(*syscall.Stat_t) //nolint:errcheck // it is Linux
+	if st.Uid != 64121 || st.Gid != 64122 || fi.Mode() != 0o640 {
+		t.Errorf("it is %v of %d:%d", fi.Mode(), st.Uid, st.Gid)
+	}
+	got := make([]byte, 100)
+	if n, err := unix.Getxattr(path, "system.posix_acl_access", got); lists && (err != nil || string(got[:n]) != string(acl)) {
+		t.Errorf("the access list is %v, %v", got[:max(n, 0)], err)
+	}
+	if cfg, err := daemon.LoadConfig(path); err != nil || len(cfg.Buckets) != 4 {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestEditsDoNotLoseEachOther has several write one file at a time.
+func TestEditsDoNotLoseEachOther(t *testing.T) {
+	path := writeConfig(t, tokenConfig)
+	const n = 20
+	var wait sync.WaitGroup
+	for i := range n {
+		wait.Go(func() {
+			cmd := child(t, "token", "new", fmt.Sprintf("bucket-%d", i), "--config", path)
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Errorf("%v: %s", err, out)
+			}
+		})
+	}
+	wait.Wait()
+	if cfg, err := daemon.LoadConfig(path); err != nil || len(cfg.Buckets) != 3+n {
+		t.Fatalf("%v, %+v", err, cfg)
+	}
+}
+
+// fakeSystemctl puts a program in the place of systemctl that writes down what it is asked and answers as it is told.
+func fakeSystemctl(t *testing.T, active, reload int) (asked string) {
+	t.Helper()
+	dir := t.TempDir()
+	asked = filepath.Join(dir, "asked")
+	text := fmt.Sprintf("#!/bin/sh\necho \"$*\" >>%s\ncase $1 in is-active) exit %d;; esac\necho said\nexit %d\n", asked, active, reload)
+	if err := os.WriteFile(filepath.Join(dir, "systemctl"), []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	return asked
+}
+
+func TestReloadGoesThroughTheServiceManager(t *testing.T) {
+	path := writeConfig(t, tokenConfig)
+	const is, reload = "is-active --quiet file-bucketd.service\n", "reload file-bucketd.service\n"
+	for what, c := range map[string]struct {
+		active, reload int
+		m              manager
+		asked          string
+		done, fails    bool
+	}{
+		"active":         {0, 0, manager{t.TempDir(), path}, is + reload, true, false},
+		"refused":        {0, 1, manager{t.TempDir(), path}, is + reload, false, true},
+		"not active":     {3, 0, manager{t.TempDir(), path}, is, false, false},
+		"not its file":   {0, 0, manager{t.TempDir(), writeConfig(t, tokenConfig)}, "", false, false},
+		"no file of its": {0, 0, manager{t.TempDir(), "/none"}, "", false, false},
+		"not booted":     {0, 0, manager{"/none", path}, "", false, false},
+	} {
+		asked := fakeSystemctl(t, c.active, c.reload)
+		done, note, err := c.m.reloadPushDoor(t.Context(), path)
+		if done != c.done || (err != nil) != c.fails || (note == "") != c.fails || !c.fails && strings.Contains(note, "SIGUSR2") == c.done {
+			t.Errorf("%s: %v %q %v", what, done, note, err)
+		}
+		if c.fails && err.Error() != path+" is changed, but file-bucketd did not take it: exit status 1\nsaid\njournalctl -u file-bucketd says more" {
+			t.Errorf("%s: %v", what, err)
+		}
+		if got, _ := os.ReadFile(asked); string(got) != c.asked {
+			t.Errorf("%s: asked %q, want %q", what, got, c.asked)
+		}
+	}
+	t.Setenv("PATH", "/none")
+	if _, _, err := (manager{t.TempDir(), path}).reloadPushDoor(t.Context(), path); err == nil {
+		t.Error("a systemctl that is missing went unnoticed")
+	}
+}
