@@ -12,7 +12,7 @@ import (
 
 const daemonUser = 64123 // nobody's
 
-// theirs makes a store with one object that belongs to daemonUser. Only root can.
+// theirs makes a store with one object and an empty bucket that belongs to daemonUser. Only root can.
 func theirs(t *testing.T) testStore {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -20,6 +20,7 @@ func theirs(t *testing.T) testStore {
 	}
 	s := newTestStore(t)
 	s.put(t, 100_000, "key")
+	s.say(t, 0, "made bucket empty\n", "", "mb", "empty")
 	if err := filepath.WalkDir(s.dir, func(path string, _ fs.DirEntry, err error) error {
 		return errors.Join(err, os.Chown(path, daemonUser, daemonUser))
 	}); err != nil {

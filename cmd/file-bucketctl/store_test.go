@@ -130,6 +130,8 @@ func keepers(t *testing.T) map[string][]string {
 	return map[string][]string{
 		"stats": {"stats"}, "gc": {"gc"}, "check": {"check"}, "rebuild": {"rebuild"},
 		"backup": {"backup", filepath.Join(dir, "backup")}, "restore": {"restore", filepath.Join(dir, "file")},
+		"ls": {"ls"}, "get": {"get", "backup/key", filepath.Join(dir, "got")}, "put": {"put", "words.go", "backup/put"},
+		"rm": {"rm", "backup/key"}, "mb": {"mb", "made"}, "rb": {"rb", "empty"},
 	}
 }
 

@@ -13,8 +13,6 @@ import (
 	"strings"
 
 	"hugbucket/internal/config"
-	"hugbucket/internal/daemon"
-	"hugbucket/internal/object"
 )
 
 func tokenNewCommand() command {
@@ -36,13 +34,9 @@ The output holds the token: it is what to send to whoever is to push.`,
 			host := flags.String("host", "", "`NAME` of this machine in the line")
 			asJSON := flags.Bool("json", false, "print JSON, for scripts")
 			return func(ctx context.Context, e env, args []string) error {
-				bucket, err := oneArg("token new", "BUCKET", args)
+				bucket, err := newBucketArg("token new", args)
 				if err != nil {
 					return err
-				}
-				var invalid *object.InvalidError
-				if errors.As(object.ValidBucket(bucket), &invalid) {
-					return &daemon.UsageError{Err: fmt.Errorf("token new: %q is no bucket name: %s", bucket, invalid.Rule)}
 				}
 				token := newToken()
 				cfg, err := editConfig(*path, func(cfg *config.Config, d *config.Draft) error {
