@@ -33,7 +33,7 @@ type command struct {
 func commands() []command {
 	return []command{
 		initCommand(), configCheckCommand(), tokenNewCommand(), tokenListCommand(), tokenRevokeCommand(), runCommand(),
-		lsCommand(), getCommand(), putCommand(), rmCommand(), mbCommand(), rbCommand(),
+		lsCommand(), getCommand(), putCommand(), rmCommand(), mbCommand(), rbCommand(), shareCommand(),
 		statsCommand(), gcCommand(), checkCommand(), backupCommand(), restoreCommand(), rebuildCommand(),
 	}
 }
