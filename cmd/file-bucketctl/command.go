@@ -35,6 +35,7 @@ func commands() []command {
 		initCommand(), configCheckCommand(), tokenNewCommand(), tokenListCommand(), tokenRevokeCommand(), runCommand(),
 		lsCommand(), getCommand(), putCommand(), rmCommand(), mbCommand(), rbCommand(), shareCommand(),
 		statsCommand(), gcCommand(), checkCommand(), backupCommand(), restoreCommand(), rebuildCommand(),
+		completionCommand(),
 	}
 }
 
@@ -136,11 +137,14 @@ func help(args []string, e env) error {
 		if c.details != "" {
 			fmt.Fprintf(&b, "\n%s\n", strings.TrimSpace(c.details))
 		}
-		fmt.Fprint(&b, "\nFlags:\n")
+		var list strings.Builder
 		flags := newFlags(c)
 		c.setup(flags)
-		flags.SetOutput(&b)
+		flags.SetOutput(&list)
 		flags.PrintDefaults()
+		if list.Len() > 0 {
+			fmt.Fprintf(&b, "\nFlags:\n%s", list.String())
+		}
 		b.WriteByte('\n')
 	}
 	b.WriteString(codes)
