@@ -60,6 +60,7 @@ test-clients: build
 	debian/tests/push-and-read-back bin
 	debian/tests/multipart bin
 	debian/tests/look-after bin
+	debian/tests/tool bin
 	debian/tests/keys bin
 	debian/tests/s3-clients bin
 
