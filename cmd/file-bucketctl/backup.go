@@ -184,7 +184,7 @@ func notWithin(dir, path string) error {
 		return err
 	}
 	if os.SameFile(store, at) {
-		return fmt.Errorf("%s lies in the store: a backup belongs elsewhere", path)
+		return fmt.Errorf("%s lies in the store: choose a FILE elsewhere", path)
 	}
 	return nil
 }

@@ -49,7 +49,7 @@ func TestBackupRefusesWhatWouldDoHarm(t *testing.T) {
 		"64 file-bucketctl: unexpected argument \"true\"\n":                                         {"file", "true"},
 		"64 file-bucketctl: backup: FILE is missing\n":                                              {"--", "true"},
 		"1 file-bucketctl: " + there + " exists: choose another FILE, or replace it with --force\n": {there},
-		"1 file-bucketctl: " + catalog + " lies in the store: a backup belongs elsewhere\n":         {catalog, "--force"},
+		"1 file-bucketctl: " + catalog + " lies in the store: choose a FILE elsewhere\n":            {catalog, "--force"},
 		"1 file-bucketctl: " + dir + " is not a file that could be replaced\n":                      {dir, "--force"},
 		"1 file-bucketctl: stat " + filepath.Join(dir, "none") + ": no such file or directory\n":    {filepath.Join(dir, "none", "file")},
 	} {

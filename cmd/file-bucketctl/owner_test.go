@@ -76,6 +76,29 @@ func TestRootLeavesTheStoreToItsOwner(t *testing.T) {
 	}
 }
 
+// TestRootGetsAndPutsItsOwnFiles sees that files which are not the store's are read and written with the rights of the caller.
+func TestRootGetsAndPutsItsOwnFiles(t *testing.T) {
+	s := theirs(t)
+	dir := t.TempDir()
+	mine, back := filepath.Join(dir, "mine"), filepath.Join(t.TempDir(), "back")
+	if err := errors.Join(os.Chmod(dir, 0o700), os.WriteFile(mine, []byte("of root alone"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	s.say(t, 0, "", "", "put", mine, "backup/mine", "--quiet")
+	s.say(t, 0, "", "", "get", "backup/mine", back, "--quiet")
+	has(t, back, "of root alone")
+	fi, err := os.Stat(back)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st := fi.Sys().(*syscall.Stat_t); st.Uid != 0 || st.Gid != 0 { //nolint:errcheck // it is Linux
+		t.Errorf("it belongs to %d:%d", st.Uid, st.Gid)
+	}
+	s.say(t, 1, "", "file-bucketctl: "+filepath.Join(s.dir, "catalog.db")+" lies in the store: choose a FILE elsewhere\n",
+		"get", "backup/mine", filepath.Join(s.dir, "catalog.db"), "--force")
+	s.stillTheirs(t)
+}
+
 // TestRootKeepsItsRightsElsewhere sees that the owner's rights are taken within the store alone.
 func TestRootKeepsItsRightsElsewhere(t *testing.T) {
 	s := theirs(t)

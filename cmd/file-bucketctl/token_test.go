@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hugbucket/internal/config"
 	"hugbucket/internal/daemon"
 )
 
@@ -141,6 +143,18 @@ func TestTokenCommandsChangeNothingWhenTheyFail(t *testing.T) {
 	if code != 78 || !strings.Contains(fail, "read configuration: ") {
 		t.Errorf("%d %q", code, fail)
 	}
+}
+
+// TestEditIsRefusedWhenItWouldBreakTheFile sees that what a change makes is looked at before it takes the place of what was.
+func TestEditIsRefusedWhenItWouldBreakTheFile(t *testing.T) {
+	path := writeConfig(t, tokenConfig)
+	_, err := editConfig(path, func(_ *config.Config, d *config.Draft) error {
+		return d.AddBucket(config.Member{Name: "name", Value: "db01"}, config.Member{Name: "token", Value: "another-token"})
+	})
+	if _, ok := errors.AsType[*daemon.ConfigError](err); !ok || !strings.Contains(err.Error(), `"db01" is also buckets[1].name`) {
+		t.Errorf("got %v", err)
+	}
+	alone(t, path, tokenConfig)
 }
 
 // alone fails the test unless a directory has one file, with a text.
