@@ -19,6 +19,7 @@ type readPool struct {
 	db      *sql.DB // closes the statements, too
 	bucket  *sql.Stmt
 	buckets *sql.Stmt
+	arrived *sql.Stmt
 	stat    *sql.Stmt
 	open    *sql.Stmt
 	list    *sql.Stmt
@@ -41,6 +42,7 @@ func openReadPool(ctx context.Context, catalog database) (*readPool, error) {
 	err = prepare(ctx, db, map[**sql.Stmt]string{
 		&p.bucket:  `SELECT id, owner, created FROM buckets WHERE name = ?`,
 		&p.buckets: `SELECT name, owner, created FROM buckets WHERE name >= ? ORDER BY name LIMIT ?`,
+		&p.arrived: `SELECT arrived FROM buckets WHERE name = ?`,
 		&p.stat: `SELECT b.id, k.info FROM buckets b LEFT JOIN keys k ON k.bucket = b.id AND k.key = ? AND k.version = 0
 			WHERE b.name = ?`,
 		&p.open: `SELECT b.id, k.info, f.hash, f.terms FROM buckets b

@@ -48,6 +48,7 @@ type committer struct {
 	othersAt atomic.Pointer[time.Time] // and when it last found something
 	sealing  []string                  // packs to be marked sealed in the next transaction
 	commits  atomic.Int64              // transactions so far
+	arrived  map[int64]time.Time       // what this process has last written of buckets into which something came; of run
 
 	mu      sync.Mutex // guards what follows
 	conn    *sql.Conn
@@ -71,14 +72,14 @@ type writeStatements struct {
 	anyUpload, openUpload, doneUpload *sql.Stmt
 	putPart, partFiles, delParts      *sql.Stmt
 	delUpload                         *sql.Stmt
-	lastPart                          *sql.Stmt
+	lastPart, arrived                 *sql.Stmt
 }
 
 func newCommitter(ctx context.Context, d *Driver, db *sql.DB, lock *lockFile) (*committer, error) {
 	c := &committer{
 		d: d, db: db, lock: lock, walPath: filepath.Join(d.dir, "catalog.db-wal"),
 		bodies: make(chan *request), plain: make(chan *request), turn: make(chan struct{}, 1), appended: make(chan *group), stopped: make(chan struct{}),
-		walNext: walLimit,
+		walNext: walLimit, arrived: make(map[int64]time.Time),
 	}
 	c.packs.d = d
 	c.turn <- struct{}{}
@@ -136,6 +137,7 @@ func (c *committer) queries() map[**sql.Stmt]string {
 			WHERE p.upload = ? ORDER BY p.number`,
 		&c.st.delUpload: `DELETE FROM uploads WHERE id = ?`,
 		&c.st.delParts:  `DELETE FROM parts WHERE upload = ?`,
+		&c.st.arrived:   `UPDATE buckets SET arrived = ? WHERE id = ?`,
 		&c.st.lastPart:  `SELECT number, info FROM parts WHERE upload = ? ORDER BY id DESC LIMIT 1`,
 	}
 }

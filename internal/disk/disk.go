@@ -55,6 +55,7 @@ const (
 type Driver struct {
 	dir   string
 	fs    fsys
+	now   func() time.Time
 	vfs   string            // under SQLite
 	warn  func(text string) // of Options, never nil
 	floor int64
@@ -120,7 +121,7 @@ func open(ctx context.Context, dir string, opts Options) (_ *Driver, err error) 
 		}
 	}
 	d := &Driver{
-		dir: dir, fs: opts.fs, vfs: cmp.Or(opts.vfs, sums), floor: opts.MinFree, pack: cmp.Or(opts.packSize, packSize),
+		dir: dir, fs: opts.fs, now: time.Now, vfs: cmp.Or(opts.vfs, sums), floor: opts.MinFree, pack: cmp.Or(opts.packSize, packSize),
 	}
 	if d.fs == nil {
 		d.fs = osFS(dir)

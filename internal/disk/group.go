@@ -76,10 +76,11 @@ func (c *committer) submit(ctx context.Context, r *request) error {
 // group is what is committed together.
 type group struct {
 	requests []*request
-	pack     *pack   // that it was appended to; nil when it brought no bytes
-	size     int64   // of the pack then
-	sealed   []*pack // that were ended before
-	turn     bool    // it was appended, and the next may not be yet
+	pack     *pack               // that it was appended to; nil when it brought no bytes
+	size     int64               // of the pack then
+	sealed   []*pack             // that were ended before
+	turn     bool                // it was appended, and the next may not be yet
+	arrived  map[int64]time.Time // what it says of buckets into which something comes
 }
 
 // appendBodies makes groups of what is submitted and brings bytes, and makes the bytes durable, until ctx ends. It begins when
@@ -156,6 +157,7 @@ func (c *committer) commit(ctx context.Context, g *group) {
 	}
 	if err == nil {
 		c.sealing = c.sealing[:0]
+		maps.Copy(c.arrived, g.arrived)
 	} else {
 		c.packs.doubt.Store(true)
 		if unsure {
@@ -206,6 +208,9 @@ func (c *committer) writeGroup(ctx context.Context, g *group, noRoom error) erro
 		if err != nil {
 			return err
 		}
+	}
+	if err := c.writeArrivals(ctx, g); err != nil {
+		return err
 	}
 	if g.pack != nil {
 		if _, err := c.st.putPack.ExecContext(ctx, g.pack.name, c.d.proc.id, g.size); err != nil {

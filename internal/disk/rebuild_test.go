@@ -63,7 +63,7 @@ func dump(t *testing.T, dir string) map[string][]string {
 	d := opened(t, dir, Options{idle: true})
 	out := make(map[string][]string)
 	for name, query := range map[string]string{
-		"buckets": `SELECT id, name, owner, created, versioning FROM buckets`,
+		"buckets": `SELECT id, name, owner, created, versioning, arrived FROM buckets`,
 		"xorbs":   `SELECT hex(hash), file, off, len, chunks, raw, packed, doomed, keep_until FROM xorbs`,
 		"files":   `SELECT hex(hash), size, hex(terms), doomed, keep_until FROM files`,
 		"refs":    `SELECT hex(x.hash), hex(f.hash) FROM refs r JOIN xorbs x ON x.id = r.xorb JOIN files f ON f.id = r.file`,

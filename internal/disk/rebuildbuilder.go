@@ -101,8 +101,8 @@ func (b *builder) queries() map[**sql.Stmt]string {
 			ON CONFLICT (bucket, key, version) DO NOTHING`,
 		&b.st.lost:  `INSERT INTO lost (bucket, key) VALUES (?, ?) ON CONFLICT (bucket, key) DO NOTHING`,
 		&b.st.found: `DELETE FROM lost WHERE bucket = ? AND key = ?`,
-		&b.st.insertBucket: `INSERT INTO buckets (id, name, owner, created, versioning)
-			VALUES (iif(EXISTS (SELECT 1 FROM buckets WHERE id = ?1), NULL, ?1), ?2, ?3, ?4, ?5) ON CONFLICT (name) DO NOTHING`,
+		&b.st.insertBucket: `INSERT INTO buckets (id, name, owner, created, versioning, arrived)
+			VALUES (iif(EXISTS (SELECT 1 FROM buckets WHERE id = ?1), NULL, ?1), ?2, ?3, ?4, ?5, ?6) ON CONFLICT (name) DO NOTHING`,
 		&b.st.bucketID: `SELECT id FROM buckets WHERE name = ?`,
 		&b.st.insertUpload: `INSERT INTO uploads (id, bucket, key, created, done, info) VALUES (?, ?, ?, ?, ?, ?)
 			ON CONFLICT (id) DO NOTHING`,

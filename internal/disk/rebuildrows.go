@@ -136,7 +136,8 @@ func (b *builder) buckets(ctx context.Context, src *source) error {
 		owner, _ := row[2].(string)
 		created, _ := row[3].(int64)
 		versioning, _ := row[4].(int64)
-		_, err := b.put(ctx, b.st.insertBucket, row[0], row[1], owner, created, versioning)
+		arrived, _ := row[5].(int64)
+		_, err := b.put(ctx, b.st.insertBucket, row[0], row[1], owner, created, versioning, arrived)
 		return err
 	})
 	if err != nil || src != b.sources[len(b.sources)-1] {
@@ -154,7 +155,7 @@ func (b *builder) buckets(ctx context.Context, src *source) error {
 
 // bucket makes a bucket unless there is one of that name, with the id if there is one and it is free.
 func (b *builder) bucket(ctx context.Context, id any, name string) error {
-	_, err := b.put(ctx, b.st.insertBucket, id, name, "", time.Now().UnixMilli(), 0)
+	_, err := b.put(ctx, b.st.insertBucket, id, name, "", time.Now().UnixMilli(), 0, 0)
 	return err
 }
 

@@ -128,11 +128,11 @@ func (s *source) byID(ctx context.Context, table, columns string, f func(row []a
 	return s.damage(first, fmt.Sprintf("rows of %s, as many as %d,", table, skipped))
 }
 
-// readBuckets calls f for each row of buckets that can be read (id, name, owner, created, versioning), and takes note of the
+// readBuckets calls f for each row of buckets that can be read (id, name, owner, created, versioning, arrived), and takes note of the
 // names, also of those that only their index has.
 func (s *source) readBuckets(ctx context.Context, f func(row []any) error) error {
 	s.buckets = make(map[int64]string)
-	err := s.byID(ctx, "buckets", "name, owner, created, versioning", func(row []any) error {
+	err := s.byID(ctx, "buckets", "name, owner, created, versioning, arrived", func(row []any) error {
 		id, _ := row[0].(int64)
 		name, err := column[string](row, 1, "a bucket's name")
 		if err != nil {

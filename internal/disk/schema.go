@@ -5,7 +5,8 @@ package disk
 //	1  before the first release
 //	2  xorbs say how many chunks and bytes they hold
 //	3  uploads have indexes, and keys say of which parts their objects are, and what doors note of them
-const format = 3
+//	4  buckets say when something last came into them
+const format = 4
 
 // catalogSchema. Ids are never reused (AUTOINCREMENT), so that a stale hint cannot hit something new.
 //
@@ -15,7 +16,8 @@ const format = 3
 // are the number of a xorb's chunks and the sum of their bytes, not compressed; packed is 1 when it was compressed as well as
 // can be. packs.sealed is 0 while the pack grows, 1 when it does not any more, and 2 when bytes that no row names may be
 // somebody's all the same, because the catalog is an older one than the pack. trash.epoch is the one that all processes must
-// have come to before the file may go. uploads.done is 1 when it was completed: it has no parts then, and is kept to answer again until it
+// have come to before the file may go. buckets.arrived is when something last came into the bucket, as arrival.go has it, in ms
+// since 1970; 0 is never. uploads.done is 1 when it was completed: it has no parts then, and is kept to answer again until it
 // expires. A part that comes again gets a new id. info and terms are drawn in row.go and rowupload.go.
 const catalogSchema = `
 CREATE TABLE meta (
@@ -32,7 +34,8 @@ CREATE TABLE buckets (
 	name       TEXT NOT NULL UNIQUE,
 	owner      TEXT NOT NULL,
 	created    INTEGER NOT NULL,
-	versioning INTEGER NOT NULL DEFAULT 0
+	versioning INTEGER NOT NULL DEFAULT 0,
+	arrived    INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE xorbs (
 	id         INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -3,6 +3,7 @@ package object
 import (
 	"context"
 	"iter"
+	"time"
 
 	"hugbucket/internal/xet"
 )
@@ -25,6 +26,10 @@ type Catalog interface {
 	Buckets(ctx context.Context, start string, limit int) (page []Bucket, more bool, err error)
 	// Bucket returns one bucket.
 	Bucket(ctx context.Context, name string) (Bucket, error)
+	// Arrived returns when a commit last made a key of the bucket name something, by the wall clock of the machine that the
+	// driver runs on; the zero time when none ever did. It may be up to ArrivedWithin early, so that not every commit has to
+	// write it down. It is durable with the commit, and what Info.ModTime says plays no part.
+	Arrived(ctx context.Context, bucket string) (time.Time, error)
 	// CreateBucket returns ErrBucketExists when the name is taken.
 	CreateBucket(ctx context.Context, b Bucket) error
 	// DeleteBucket returns ErrBucketNotEmpty, decided in the same step as the deletion. Uploads that are open do not keep a
@@ -37,6 +42,9 @@ type Catalog interface {
 	// nil, for there may be MaxParts of them for each object.
 	List(ctx context.Context, bucket string, q Page) (page []Info, more bool, err error)
 }
+
+// ArrivedWithin is how far Catalog.Arrived may be behind.
+const ArrivedWithin = time.Minute
 
 // Page is a question to Catalog.List.
 type Page struct {

@@ -55,6 +55,17 @@ func (s *Store) Bucket(ctx context.Context, name string) (Bucket, error) {
 	return b, wrap("stat bucket", name, "", err)
 }
 
+// Arrived returns when something last came into a bucket, by whatever door and in whatever way: put, copied, or completed from
+// parts; the zero time when nothing ever did. Deleting is no arrival, nor is a part alone. It is up to ArrivedWithin early.
+// When the clock was wrong, it may be in the future. Errors: ErrNoBucket.
+func (s *Store) Arrived(ctx context.Context, bucket string) (time.Time, error) {
+	if ValidBucket(bucket) != nil {
+		return time.Time{}, wrap("arrivals", bucket, "", ErrNoBucket)
+	}
+	at, err := s.driver.Arrived(ctx, bucket)
+	return at, wrap("arrivals", bucket, "", err)
+}
+
 // Buckets returns up to limit buckets in byte order, from the first name >= start on, and whether there are more.
 func (s *Store) Buckets(ctx context.Context, start string, limit int) ([]Bucket, bool, error) {
 	page, more, err := s.driver.Buckets(ctx, start, min(max(limit, 1), maxPage))

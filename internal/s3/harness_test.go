@@ -263,6 +263,11 @@ func (d *countingDriver) Bucket(ctx context.Context, name string) (object.Bucket
 	return d.Driver.Bucket(ctx, name)
 }
 
+func (d *countingDriver) Arrived(ctx context.Context, bucket string) (time.Time, error) {
+	d.count("Arrived")
+	return d.Driver.Arrived(ctx, bucket)
+}
+
 func (d *countingDriver) CreateBucket(ctx context.Context, b object.Bucket) error {
 	d.count("CreateBucket")
 	return d.Driver.CreateBucket(ctx, b)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"hugbucket/internal/object"
 	"hugbucket/internal/xet"
@@ -32,8 +33,9 @@ var _ object.Driver = (*Memory)(nil)
 // bucket is a bucket and what its keys name.
 type bucket struct {
 	object.Bucket
-	keys  []string // sorted
-	infos map[string]object.Info
+	keys    []string // sorted
+	infos   map[string]object.Info
+	arrived time.Time
 }
 
 // NewMemory gives an empty Memory.
@@ -94,6 +96,20 @@ func (m *Memory) Bucket(ctx context.Context, name string) (object.Bucket, error)
 		return object.Bucket{}, object.ErrNoBucket
 	}
 	return b.Bucket, nil
+}
+
+// Arrived implements object.Catalog.
+func (m *Memory) Arrived(ctx context.Context, bucket string) (time.Time, error) {
+	if err := ctx.Err(); err != nil {
+		return time.Time{}, err
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	b, ok := m.buckets[bucket]
+	if !ok {
+		return time.Time{}, object.ErrNoBucket
+	}
+	return b.arrived, nil
 }
 
 // CreateBucket implements object.Catalog.
@@ -226,6 +242,7 @@ func (b *bucket) put(key string, info *object.Info) {
 		fallthrough
 	case info != nil:
 		b.infos[key] = cloneInfo(*info)
+		b.arrived = time.Now().UTC()
 	}
 }
 

@@ -18,6 +18,7 @@ func TestStore(t *testing.T, open func(t *testing.T) object.Driver) {
 		{"Buckets", testBuckets},
 		{"BucketPages", testBucketPages},
 		{"NoBucket", testNoBucket},
+		{"Arrived", testArrived},
 		{"RoundTrip", testRoundTrip},
 		{"Large", testLarge},
 		{"Attributes", testAttributes},

@@ -101,11 +101,12 @@ func testNoBucket(e *env) {
 	e.put("here", "key", []byte("data"))
 	for _, name := range []string{"nowhere", "No", ""} {
 		ops := map[string]func() error{
-			"bucket": func() error { _, err := e.store.Bucket(ctx, name); return err },
-			"delete": func() error { return e.store.DeleteBucket(ctx, name) },
-			"stat":   func() error { _, err := e.store.Stat(ctx, name, "key"); return err },
-			"open":   func() error { _, err := e.store.Open(ctx, name, "key"); return err },
-			"list":   func() error { _, err := e.store.List(ctx, name, object.ListOptions{}); return err },
+			"bucket":  func() error { _, err := e.store.Bucket(ctx, name); return err },
+			"arrived": func() error { _, err := e.store.Arrived(ctx, name); return err },
+			"delete":  func() error { return e.store.DeleteBucket(ctx, name) },
+			"stat":    func() error { _, err := e.store.Stat(ctx, name, "key"); return err },
+			"open":    func() error { _, err := e.store.Open(ctx, name, "key"); return err },
+			"list":    func() error { _, err := e.store.List(ctx, name, object.ListOptions{}); return err },
 			"put": func() error {
 				_, err := e.store.Put(ctx, name, "key", bytes.NewReader([]byte("x")), object.PutOptions{})
 				return err
