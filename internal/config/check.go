@@ -79,6 +79,26 @@ func validHost(host string) bool {
 	return err == nil
 }
 
+const (
+	// leastExpect is the shortest time after which silence means something: arrivals are known to the minute.
+	leastExpect = 5 * time.Minute
+	// leastAge keeps a slip of the finger, "1m" for a month, from deleting everything.
+	leastAge = 24 * time.Hour
+)
+
+// aging checks when something has to come into a bucket, and how long it stays there.
+func (c *checker) aging(b *Bucket, key string) {
+	if b.Expect != 0 && time.Duration(b.Expect) < leastExpect {
+		c.fail(key+".expect", "must be at least 5m")
+	}
+	if b.Keep < 0 {
+		c.fail(key+".keep", "must not be negative")
+	}
+	if b.MaxAge != 0 && time.Duration(b.MaxAge) < leastAge {
+		c.fail(key+".max_age", "must be at least 1d")
+	}
+}
+
 // addresses checks that each door has a host and a port of its own.
 func (c *checker) addresses() {
 	type address struct {
@@ -154,6 +174,7 @@ func (c *checker) buckets() {
 			c.fail(key+".name", "%q is also %s", b.Name, first)
 		}
 		names[b.Name] = key + ".name"
+		c.aging(b, key)
 		for _, t := range c.bucketTokens(b, key) {
 			if first, ok := tokens[t.digest]; ok {
 				c.fail(t.key, "is the same token as %s", first)

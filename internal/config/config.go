@@ -63,9 +63,9 @@ type Bucket struct {
 	Quota       Size     `json:"quota"`
 	Overwrite   bool     `json:"overwrite"`
 	Stamp       bool     `json:"stamp"`
-	Expect      Duration `json:"expect"`
-	Keep        int      `json:"keep"`
-	MaxAge      Duration `json:"max_age"`
+	Expect      Duration `json:"expect"`  // within which something has to come; 0 is no matter when
+	Keep        int      `json:"keep"`    // how many of the newest objects never expire; 0 is not said
+	MaxAge      Duration `json:"max_age"` // after which objects may expire; 0 is not said
 
 	bare bool // written as a string
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // clearSecrets keeps the environment of whoever runs the tests out of them.
@@ -90,7 +91,8 @@ func TestLoadWholeShape(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := cfg.Buckets[1]
-	if b.Name != "db01" || b.MaxSize != 100<<30 || !b.Overwrite {
+	if b.Name != "db01" || b.MaxSize != 100<<30 || !b.Overwrite ||
+		b.Expect != Duration(26*time.Hour) || b.Keep != 14 || b.MaxAge != Duration(90*24*time.Hour) {
 		t.Errorf("bucket: %+v", b)
 	}
 	if got := cfg.Buckets[2].TokenSHA256; got != strings.Repeat("ab", 32) {

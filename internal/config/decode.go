@@ -14,20 +14,17 @@ import (
 // value given here, which asks for what this version does anyway. The list
 // shrinks as features arrive.
 var unsupported = map[string]any{
-	"buckets[].quota":   Size(0),
-	"buckets[].stamp":   false,
-	"buckets[].expect":  Duration(0),
-	"buckets[].keep":    0,
-	"buckets[].max_age": Duration(0),
-	"hooks.dir":         nil,
-	"hooks.timeout":     nil,
-	"hooks.failure":     nil,
-	"storage.driver":    "disk",
-	"ftp":               nil,
-	"hub":               nil,
-	"metrics.host":      nil,
-	"metrics.port":      0,
-	"trusted_proxies":   []string(nil),
+	"buckets[].quota": Size(0),
+	"buckets[].stamp": false,
+	"hooks.dir":       nil,
+	"hooks.timeout":   nil,
+	"hooks.failure":   nil,
+	"storage.driver":  "disk",
+	"ftp":             nil,
+	"hub":             nil,
+	"metrics.host":    nil,
+	"metrics.port":    0,
+	"trusted_proxies": []string(nil),
 }
 
 // stringDecoder is what a type implements to be written as a string. The error
