@@ -33,7 +33,7 @@ var layers = map[string]struct {
 	"cmd/file-bucketd":  {may: "internal/config internal/daemon internal/object internal/push github.com/rs/zerolog"},
 	"cmd/hugbucket-s3d": {may: "internal/config internal/daemon internal/object internal/s3 github.com/rs/zerolog"},
 	"cmd/file-bucketctl": {may: "internal/config internal/daemon internal/object internal/disk github.com/cheggaaa/pb/v3 " +
-		"github.com/aws/aws-sdk-go-v2 github.com/dustin/go-humanize github.com/mattn/go-isatty golang.org/x/sys"},
+		"github.com/aws/aws-sdk-go-v2 github.com/dustin/go-humanize github.com/mattn/go-isatty github.com/rs/zerolog golang.org/x/sys"},
 }
 
 // ioPackages are what a pure package must not import.

@@ -39,6 +39,9 @@ func commands() []command {
 	}
 }
 
+// hiddenCommands are for systemd to run, not for people: no help lists them.
+func hiddenCommands() []command { return []command{watchCommand()} }
+
 // run runs the subcommand that args begin with.
 func run(ctx context.Context, args []string, e env) error {
 	if len(args) == 0 {
@@ -96,7 +99,7 @@ func newFlags(c command) *flag.FlagSet {
 
 // find returns the command that args begin with and what follows.
 func find(args []string) (command, []string, error) {
-	for _, c := range commands() {
+	for _, c := range slices.Concat(commands(), hiddenCommands()) {
 		words := strings.Fields(c.name)
 		if len(args) >= len(words) && strings.Join(args[:len(words)], " ") == c.name {
 			return c, args[len(words):], nil

@@ -44,7 +44,7 @@ func noHooks(dirs ...string) error {
 		if i > 0 && dir == dirs[0] {
 			continue
 		}
-		for _, hook := range []string{"pre-push.sh", "post-push.sh", "alert.sh"} {
+		for _, hook := range []string{"pre-push.sh", "post-push.sh"} {
 			path := filepath.Join(dir, hook)
 			_, err := os.Lstat(path)
 			switch {

@@ -20,6 +20,7 @@ var messageIDs = map[string]string{
 	"stored":      "a6d25ae3cefb4a7a8f02539f6495785b",
 	"denied":      "93f50dfcf699442380cc0cb3a8b9f2ad",
 	"auth-failed": "002b3b88fbc04b04a607ef6b98104631",
+	"overdue":     "7c4f9d2be1a84c53a6d05b8f3e91c27d",
 }
 
 // journalWriter turns zerolog's JSON into journal records. The message holds

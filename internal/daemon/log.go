@@ -9,6 +9,11 @@ import (
 	"github.com/rs/zerolog"
 )
 
+// NewLogger returns the logger of a command that a timer runs: it logs as daemons do.
+func NewLogger(stderr io.Writer, name, level string) zerolog.Logger {
+	return newLogger(stderr, name, level)
+}
+
 // newLogger returns the logger of a process: journal fields when stderr is
 // the journal, lines for people on a terminal, JSON otherwise.
 func newLogger(stderr io.Writer, name, level string) zerolog.Logger {

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"hugbucket/internal/config"
+	"hugbucket/internal/daemon"
+	"hugbucket/internal/disk"
+	"hugbucket/internal/object"
+)
+
+// warnAgain is after how long a bucket is warned of again that is still overdue.
+const warnAgain = 24 * time.Hour
+
+func watchCommand() command {
+	return command{
+		name:    "watch",
+		summary: "warn of buckets into which nothing came for too long",
+		details: `
+A timer runs it. It logs a warning for each bucket that got nothing within the
+time that expect says, once and then once a day, and runs alert.sh BUCKET LAST
+HOURS once for each lapse; again when that failed.`,
+		setup: func(flags *flag.FlagSet) func(context.Context, env, []string) error {
+			path := configFlag(flags)
+			no := false
+			return func(ctx context.Context, e env, args []string) error {
+				if err := noArgs(args); err != nil {
+					return err
+				}
+				w := watch{storeFlags: storeFlags{path, &no, &no}, now: time.Now, log: daemon.NewLogger(e.stderr, name, "info")}
+				return w.run(ctx, e)
+			}
+		},
+	}
+}
+
+// watch is one look at the buckets that something is expected of.
+type watch struct {
+	storeFlags
+
+	now   func() time.Time
+	log   zerolog.Logger
+	hooks alerter // nil is that of the configuration
+}
+
+// run looks with the rights of the store's owner, and alerts with the caller's: hooks know how to give these up themselves.
+func (w watch) run(ctx context.Context, e env) error {
+	next := &daemon.Watch{Looked: w.now(), Buckets: make(map[string]daemon.Watched)} // without those of which nothing is expected any more
+	var state *daemon.Watch
+	var list []daemon.Expected
+	var cfg *config.Config
+	err := keep(ctx, e, w.storeFlags, func(ctx context.Context, k *keeper) (err error) {
+		cfg = k.cfg
+		if state, err = daemon.LoadWatch(k.cfg); err != nil {
+			return err
+		}
+		return k.open(ctx, true, func(d *disk.Driver) error {
+			list, err = daemon.ExpectedBuckets(ctx, k.cfg, object.New(d, object.Config{}), state, next.Looked)
+			return err
+		})
+	})
+	if err != nil {
+		return err
+	}
+	if w.hooks == nil {
+		if w.hooks, err = newAlertHook(cfg); err != nil {
+			return err
+		}
+	}
+	for _, x := range list {
+		next.Buckets[x.Bucket] = w.look(ctx, x, state.Buckets[x.Bucket], next.Looked)
+	}
+	return keep(ctx, e, w.storeFlags, func(_ context.Context, k *keeper) error { return saveWatch(k.cfg, next) })
+}
+
+// look warns of a bucket if it is overdue, and returns what is to be remembered of it. Before it is remembered somebody is told:
+// twice is better than never.
+func (w watch) look(ctx context.Context, x daemon.Expected, was daemon.Watched, now time.Time) daemon.Watched {
+	if was.Since.IsZero() {
+		was.Since = now
+	}
+	if !x.Overdue(now) {
+		if !was.Warned.IsZero() {
+			w.log.Info().Str("event", "came").Str("bucket", x.Bucket).Time("last", x.Last).Msg("something comes into the bucket again")
+		}
+		was.Alerted, was.Warned = time.Time{}, time.Time{}
+		return was
+	}
+	told := was.Alerted.Equal(x.Since)
+	if !told || now.Sub(was.Warned).Abs() >= warnAgain {
+		w.log.Warn().Str("event", "overdue").Str("bucket", x.Bucket).Str("last", lastText(x.Last)).
+			Int("hours", int(x.Waited(now).Hours())).Str("expect", config.Duration(x.Every).String()).
+			Msg("nothing came into the bucket for too long")
+		was.Warned = now
+	}
+	if told {
+		return was
+	}
+	err := w.hooks.alert(ctx, x, now)
+	if err != nil && !errors.Is(err, errNoAlert) {
+		w.log.Error().Err(err).Str("event", "alert-failed").Str("bucket", x.Bucket).Msg("nobody was alerted; the next watch tries again")
+		return was
+	}
+	was.Alerted = x.Since
+	return was
+}
+
+// lastText is a time as it is logged.
+func lastText(t time.Time) string {
+	if t.IsZero() {
+		return "never"
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+// saveWatch makes durable what is to be remembered.
+func saveWatch(cfg *config.Config, w *daemon.Watch) error {
+	text, err := json.MarshalIndent(w, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode what is to be remembered: %w", err)
+	}
+	f, err := createFile(daemon.WatchFile(cfg), true)
+	if err != nil {
+		return err
+	}
+	if _, err := f.Write(append(text, '\n')); err != nil {
+		return errors.Join(err, f.abandon())
+	}
+	return f.finish()
+}
