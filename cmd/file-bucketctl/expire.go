@@ -1,0 +1,217 @@
+package main
+
+import (
+	"container/heap"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"strings"
+	"time"
+
+	"hugbucket/internal/config"
+	"hugbucket/internal/disk"
+	"hugbucket/internal/object"
+)
+
+func expireCommand() command {
+	return command{
+		name:    "expire",
+		summary: "delete the objects that keep and max_age let go",
+		details: `
+Applies to the buckets of the configuration that say keep, max_age or both:
+
+  keep     the newest so many objects never expire
+  max_age  what is younger does not expire
+
+An object goes when all that is said of its bucket lets it go: with keep alone
+what is older than the newest so many, with max_age alone what is older than
+that, with both what is neither among the newest nor younger. The newest object
+of a bucket never goes, nor does an upload that is under way. The age is that of
+the object's last modification.
+
+The room comes back with the next gc. A timer runs this once a day.`,
+		setup: func(flags *flag.FlagSet) func(context.Context, env, []string) error {
+			o := newStoreFlags(flags, "print JSON, for scripts, and no progress", "print nothing unless something is wrong")
+			dryRun := flags.Bool("dry-run", false, "delete nothing, only say what would be deleted")
+			return func(ctx context.Context, e env, args []string) error {
+				if err := noArgs(args); err != nil {
+					return err
+				}
+				return keep(ctx, e, o, func(ctx context.Context, k *keeper) error { return k.expire(ctx, *dryRun, time.Now()) })
+			}
+		},
+	}
+}
+
+// expireResult is what scripts get of expire.
+type expireResult struct {
+	DryRun  bool           `json:"dry_run"`
+	Buckets []expireBucket `json:"buckets"`
+}
+
+// expireBucket is one bucket. Kept and Deleted are how many objects; Bytes is what the deleted ones were long.
+type expireBucket struct {
+	Name    string   `json:"name"`
+	Kept    int64    `json:"kept"`
+	Deleted int64    `json:"deleted"`
+	Bytes   int64    `json:"bytes"`
+	Keys    []string `json:"keys"` // that were deleted
+}
+
+func (k *keeper) expire(ctx context.Context, dryRun bool, now time.Time) error {
+	r := expireResult{DryRun: dryRun, Buckets: []expireBucket{}}
+	rules := 0
+	err := k.open(ctx, true, func(d *disk.Driver) error {
+		store := object.New(d, object.Config{})
+		for _, b := range k.cfg.Buckets {
+			if b.Keep == 0 && b.MaxAge == 0 {
+				continue
+			}
+			rules++
+			x := newExpirer(store, b, now)
+			x.dryRun, x.tell = dryRun, func(o agedObject) error { return k.tellExpired(dryRun, b.Name, o) }
+			err := x.run(ctx)
+			r.Buckets = append(r.Buckets, x.result)
+			if err != nil && !errors.Is(err, object.ErrNoBucket) {
+				return fmt.Errorf("expire objects of bucket %s: %w", b.Name, err)
+			}
+		}
+		return nil
+	})
+	// Also after an error: what was deleted stays deleted.
+	switch {
+	case err != nil && len(r.Buckets) == 0:
+		return err
+	case *k.json:
+		return errors.Join(err, encodeAll(k.stdout, r))
+	case *k.quiet:
+		return err
+	}
+	return errors.Join(err, k.print(r.text(rules)))
+}
+
+// tellExpired prints what is deleted, one object a line.
+func (k *keeper) tellExpired(dryRun bool, bucket string, o agedObject) error {
+	if *k.json || *k.quiet {
+		return nil
+	}
+	did := "deleted"
+	if dryRun {
+		did = "would delete"
+	}
+	return k.print(fmt.Sprintf("%s %s/%s, %s, of %s\n", did, bucket, o.key, bytesText(o.size), o.modified.Local().Format(time.DateTime)))
+}
+
+func (r expireResult) text(rules int) string {
+	if rules == 0 {
+		return "no bucket says keep or max_age\n"
+	}
+	deleted := "deleted"
+	if r.DryRun {
+		deleted = "would delete"
+	}
+	var b strings.Builder
+	for _, x := range r.Buckets {
+		fmt.Fprintf(&b, "%s: %s %s, %s; %s stay\n", x.Name, deleted, things(x.Deleted, "object"), bytesText(x.Bytes), count(x.Kept))
+	}
+	return b.String()
+}
+
+// expirer deletes what may go of a bucket, in one pass over its keys: it remembers the newest objects so far, and each that is
+// pushed out by newer ones is not among the newest of all either.
+type expirer struct {
+	store  *object.Store
+	bucket string
+	keep   int       // at least 1
+	before time.Time // what is as new or newer stays
+	dryRun bool
+	tell   func(agedObject) error
+	newest newestObjects
+	result expireBucket
+}
+
+func newExpirer(store *object.Store, b config.Bucket, now time.Time) *expirer {
+	x := &expirer{
+		store: store, bucket: b.Name, keep: max(b.Keep, 1), before: time.UnixMilli(1 << 52),
+		result: expireBucket{Name: b.Name, Keys: []string{}},
+	}
+	if b.MaxAge > 0 {
+		x.before = now.Add(-time.Duration(b.MaxAge))
+	}
+	return x
+}
+
+func (x *expirer) run(ctx context.Context) error {
+	for opts := (object.ListOptions{}); ; {
+		page, err := x.store.List(ctx, x.bucket, opts)
+		if err != nil {
+			return err
+		}
+		for _, info := range page.Objects {
+			if err := x.see(ctx, info); err != nil {
+				return err
+			}
+		}
+		if !page.Truncated {
+			x.result.Kept += int64(x.newest.Len())
+			return nil
+		}
+		opts.Start = page.Next
+	}
+}
+
+// see takes one more object, and deletes the one that it pushes out.
+func (x *expirer) see(ctx context.Context, info object.Info) error {
+	heap.Push(&x.newest, agedObject{info.Key, info.Size, info.ModTime})
+	if x.newest.Len() <= x.keep {
+		return nil
+	}
+	old, _ := heap.Pop(&x.newest).(agedObject)
+	if !old.modified.Before(x.before) {
+		x.result.Kept++
+		return nil
+	}
+	if !x.dryRun {
+		// What has come under the key since it was listed stays.
+		err := x.store.Delete(ctx, x.bucket, old.key, object.Condition{IfUnmodifiedSince: old.modified.Truncate(time.Second)})
+		if errors.Is(err, object.ErrPrecondition) || errors.Is(err, fs.ErrNotExist) && !errors.Is(err, object.ErrNoBucket) {
+			x.result.Kept++
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	x.result.Deleted++
+	x.result.Bytes += old.size
+	x.result.Keys = append(x.result.Keys, old.key)
+	return x.tell(old)
+}
+
+// agedObject is as much of an object as has to be remembered.
+type agedObject struct {
+	key      string
+	size     int64
+	modified time.Time
+}
+
+// newestObjects is a heap.Interface with the oldest object on top.
+type newestObjects []agedObject
+
+func (h newestObjects) Len() int { return len(h) }
+
+func (h newestObjects) Less(i, j int) bool { return h[i].modified.Before(h[j].modified) }
+
+func (h newestObjects) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+
+// Push implements heap.Interface.
+func (h *newestObjects) Push(x any) { *h = append(*h, x.(agedObject)) } //nolint:errcheck,forcetypeassert // of ours alone
+
+// Pop implements heap.Interface.
+func (h *newestObjects) Pop() any {
+	last := (*h)[len(*h)-1]
+	*h = (*h)[:len(*h)-1]
+	return last
+}
