@@ -34,7 +34,7 @@ func commands() []command {
 	return []command{
 		initCommand(), configCheckCommand(), tokenNewCommand(), tokenListCommand(), tokenRevokeCommand(), runCommand(),
 		lsCommand(), getCommand(), putCommand(), rmCommand(), mbCommand(), rbCommand(), shareCommand(),
-		expireCommand(),
+		statusCommand(), expireCommand(),
 		statsCommand(), gcCommand(), checkCommand(), backupCommand(), restoreCommand(), rebuildCommand(),
 		completionCommand(),
 	}

@@ -128,7 +128,7 @@ func keepers(t *testing.T) map[string][]string {
 	t.Helper()
 	dir := t.TempDir()
 	return map[string][]string{
-		"expire": {"expire"}, "watch": {"watch"}, "stats": {"stats"}, "gc": {"gc"}, "check": {"check"}, "rebuild": {"rebuild"},
+		"status": {"status"}, "expire": {"expire"}, "watch": {"watch"}, "stats": {"stats"}, "gc": {"gc"}, "check": {"check"}, "rebuild": {"rebuild"},
 		"backup": {"backup", filepath.Join(dir, "backup")}, "restore": {"restore", filepath.Join(dir, "file")},
 		"ls": {"ls"}, "get": {"get", "backup/key", filepath.Join(dir, "got")}, "put": {"put", "words.go", "backup/put"},
 		"rm": {"rm", "backup/key"}, "mb": {"mb", "made"}, "rb": {"rb", "empty"},

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strconv"
+	"syscall"
+	"time"
+
+	"hugbucket/internal/config"
+)
+
+// doorState is what scripts get of a door.
+type doorState struct {
+	Name    string `json:"name"` // of the daemon
+	Address string `json:"address"`
+	// State is "serving", "off" when the service manager was told not to run it, or "down".
+	State string `json:"state"`
+	Error string `json:"error,omitempty"` // why it is down
+	Note  string `json:"note,omitempty"`  // what should not stay so
+}
+
+// probeTime is how long a door has to answer.
+const probeTime = 5 * time.Second
+
+// prober asks doors whether they serve.
+type prober struct {
+	dial    func(ctx context.Context, network, address string) (net.Conn, error)
+	enabled func(ctx context.Context, daemon string) bool // whether it is meant to run
+}
+
+func newProber(cfg *config.Config) prober {
+	p := prober{dial: new(net.Dialer).DialContext, enabled: enabled}
+	if cfg.TLS.Cert != "" {
+		// Nothing is told to the door, and it is asked under an address that no certificate is for.
+		p.dial = (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}}).DialContext //nolint:gosec // see above
+	}
+	return p
+}
+
+// doors asks all doors of a configuration.
+func (p prober) doors(ctx context.Context, cfg *config.Config) []doorState {
+	push := p.door(ctx, doorNames[0], net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port)))
+	s3 := p.door(ctx, doorNames[1], net.JoinHostPort(cfg.S3.Host, strconv.Itoa(cfg.S3.Port)))
+	if cfg.S3.AccessKey == "" && len(cfg.S3.Keys) == 0 && s3.State != "off" {
+		s3.Note = "open to everybody: set s3.access_key and s3.secret_key"
+	}
+	return []doorState{push, s3}
+}
+
+// door asks one door whether it serves.
+func (p prober) door(ctx context.Context, daemon, listen string) doorState {
+	d := doorState{Name: daemon, Address: listen, State: "serving"}
+	err := p.ask(ctx, loopback(listen))
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED) && !p.enabled(ctx, daemon):
+		d.State = "off"
+	case err != nil:
+		d.State, d.Error = "down", err.Error()
+	}
+	return d
+}
+
+// ask sends a request without a Host. Any server answers that by itself (RFC 9112 §3.2), so it is in no log, and nobody takes it for
+// somebody who wants to get in. That the port takes connections is not enough: the service manager holds it for a daemon that is dead.
+func (p prober) ask(ctx context.Context, address string) error {
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	conn, err := p.dial(ctx, "tcp", address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close() //nolint:errcheck // nothing was sent that matters
+	if until, ok := ctx.Deadline(); ok {
+		if err := conn.SetDeadline(until); err != nil {
+			return err
+		}
+	}
+	if _, err := io.WriteString(conn, "HEAD / HTTP/1.1\r\n\r\n"); err != nil {
+		return err
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		return fmt.Errorf("no answer: %w", err)
+	}
+	return resp.Body.Close()
+}
+
+// loopback is where somebody on this machine finds what listens on an address.
+func loopback(listen string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return listen
+	}
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// enabled asks systemd whether one of the units of a daemon is enabled; yes where there is no systemd.
+func enabled(ctx context.Context, daemon string) bool {
+	if _, err := os.Stat("/run/systemd/system"); err != nil {
+		return true
+	}
+	err := exec.CommandContext(ctx, "systemctl", "is-enabled", "--quiet", daemon+".socket", daemon+".service").Run()
+	_, ran := errors.AsType[*exec.ExitError](err)
+	return !ran // of these alone it is known
+}

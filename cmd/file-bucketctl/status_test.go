@@ -1,0 +1,188 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"hugbucket/internal/config"
+	"hugbucket/internal/daemon"
+)
+
+// statusWorld is a store with two doors that answer anything.
+type statusWorld struct {
+	testStore
+
+	doors [2]*httptest.Server
+	asked chan string // by the prober
+	home  string
+	off   bool // no door is meant to run
+}
+
+func newStatusWorld(t *testing.T) *statusWorld {
+	t.Helper()
+	w := &statusWorld{testStore: newTestStore(t), asked: make(chan string, 100), home: t.TempDir()}
+	for i := range w.doors {
+		w.doors[i] = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			w.asked <- r.URL.Path
+			http.Error(rw, "no", http.StatusForbidden)
+		}))
+		t.Cleanup(w.doors[i].Close)
+	}
+	return w
+}
+
+func portOf(s *httptest.Server) int { return s.Listener.Addr().(*net.TCPAddr).Port } //nolint:errcheck,forcetypeassert // it is one
+
+// status runs it at a time and returns exit code, output and error text.
+func (w *statusWorld) status(t *testing.T, buckets string, now time.Time, asJSON bool) (int, string, string) {
+	t.Helper()
+	w.configure(t, fmt.Sprintf(`"host": "", "port": %d, "home": %q, "s3": {"host": "127.0.0.1", "port": %d}, "buckets": [%s]`,
+		portOf(w.doors[0]), w.home, portOf(w.doors[1]), buckets))
+	var out, fail bytes.Buffer
+	o := testFlags(w.testStore)
+	o.json = &asJSON
+	err := keep(t.Context(), env{&out, &fail}, o, func(ctx context.Context, k *keeper) error {
+		p := newProber(k.cfg)
+		p.enabled = func(context.Context, string) bool { return !w.off }
+		return k.status(ctx, p, false, now)
+	})
+	return daemon.Report(&fail, name, err), out.String(), fail.String()
+}
+
+const dailyBucket = `{"name": "backup", "token": "token-one", "expect": "26h"}`
+
+func TestStatusWhenAllIsWell(t *testing.T) {
+	w := newStatusWorld(t)
+	w.put(t, 1<<20, "a", "b")
+	w.watchAt(t, time.Now(), &heardAlerts{}) // with a configuration that expects nothing yet
+	dir := filepath.Join(w.home, "bare-token-1")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	written := time.Now().Add(-3 * time.Hour).Truncate(time.Second)
+	for file, at := range map[string]time.Time{"old": written.Add(-time.Hour), "new": written, ".partial-x": time.Now()} {
+		if err := os.WriteFile(filepath.Join(dir, file), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(filepath.Join(dir, file), at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	buckets := dailyBucket + `, "bare-token-1", "other-token-2", {"name": "missing", "token": "token-two"}`
+	code, out, fail := w.status(t, buckets, time.Now(), true)
+	var r statusResult
+	if err := json.Unmarshal([]byte(out), &r); err != nil || code != 0 || fail != "" || len(r.Wrong) > 0 {
+		t.Fatalf("%d %s %s %v", code, out, fail, err)
+	}
+	if len(w.asked) > 0 {
+		t.Errorf("a door was asked for %s, which it logs", <-w.asked)
+	}
+	for _, d := range r.Doors {
+		if d.State != "serving" || (d.Note == "") != (d.Name == "file-bucketd") {
+			t.Errorf("door %+v", d)
+		}
+	}
+	b := r.Buckets
+	if len(b) != 4 || b[0].Name != "backup" || b[0].Last == nil || b[0].Expect != 26 || b[0].Overdue || b[1].Name != "missing" || b[1].Last != nil ||
+		b[2].Token != "bare-t…" || b[2].Last == nil || !b[2].Last.Equal(written) || b[3].Token != "other-…" || b[3].Last != nil {
+		t.Errorf("buckets %+v", b)
+	}
+	if c := r.Store.Count; c == nil || c.Objects != 2 || c.Logical != 2<<20 || c.Dedup != 1 || c.Loose != 0 || r.Store.Free <= r.Store.Floor {
+		t.Errorf("store %+v", r.Store)
+	}
+	code, out, fail = w.status(t, buckets, time.Now(), false)
+	for _, want := range []string{"\nbucket backup  ", "every 1d2h\n", "\nbucket missing  last never\n", "token bare-t…", "3 hours ago", "2 objects of 2.0 MiB take 2.0 MiB"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is not in it: %d %s", want, code, out)
+		}
+	}
+	if code != 0 || strings.Contains(fail, name) || strings.Contains(out, "bare-token-1") {
+		t.Errorf("%d %q %s", code, fail, out)
+	}
+}
+
+func TestStatusSaysWhatIsWrong(t *testing.T) {
+	w := newStatusWorld(t)
+	w.put(t, 10, "key")
+	now := time.Now()
+	wrong := func(what string, want string, at time.Time, buckets string) {
+		t.Helper()
+		code, out, fail := w.status(t, buckets, at, true)
+		var r statusResult
+		if err := json.Unmarshal([]byte(out), &r); err != nil || code != 2 || len(r.Wrong) != 1 || !strings.Contains(fail, want) || !strings.Contains(r.Wrong[0], want) {
+			t.Errorf("%s: %d %q %s, want %q", what, code, fail, out, want)
+		}
+	}
+	wrong("no watch", "nobody watches for buckets into which nothing comes: file-bucketctl watch has never run", now, dailyBucket)
+	w.watchAt(t, now, &heardAlerts{})
+	if code, _, fail := w.status(t, dailyBucket, now.Add(59*time.Minute), true); code != 0 {
+		t.Errorf("a watch of an hour ago: %d %s", code, fail)
+	}
+	wrong("an old watch", "file-bucketctl watch last ran 2 hours ago", now.Add(2*time.Hour), dailyBucket)
+	late := now.Add(30 * time.Hour)
+	w.watchAt(t, late, &heardAlerts{})
+	wrong("overdue", "nothing came into bucket backup for 30 hours, and something is expected every 1d2h", late, dailyBucket)
+	if code, out, _ := w.status(t, dailyBucket, late, false); code != 2 || !strings.Contains(out, "every 1d2h: OVERDUE\n") {
+		t.Errorf("overdue: %d %s", code, out)
+	}
+	w.doors[1].Close()
+	wrong("a dead door", "hugbucket-s3d does not serve at 127.0.0.1:", late, "")
+	w.off = true
+	if code, out, fail := w.status(t, "", late, false); code != 0 || !strings.Contains(out, "  off\n") {
+		t.Errorf("a door that is off: %d %s %s", code, out, fail)
+	}
+}
+
+// TestStatusOfAPortThatNobodyServes connects to a socket that a service manager holds for a daemon which does not come.
+func TestStatusOfAPortThatNobodyServes(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close() //nolint:errcheck // nothing was sent
+	cut := make(chan error)
+	go func() {
+		c, err := l.Accept()
+		if err == nil {
+			err = c.Close()
+		}
+		cut <- err
+	}()
+	p := prober{dial: new(net.Dialer).DialContext, enabled: func(context.Context, string) bool { return false }}
+	if d := p.door(t.Context(), "daemon", l.Addr().String()); d.State != "down" || d.Error == "" {
+		t.Errorf("got %+v", d)
+	}
+	if err := <-cut; err != nil {
+		t.Error(errors.Unwrap(err))
+	}
+}
+
+func TestStatusOfADoorWithTLS(t *testing.T) {
+	s := httptest.NewTLSServer(http.NotFoundHandler())
+	defer s.Close()
+	p := newProber(&config.Config{TLS: config.TLS{Cert: "cert", Key: "key"}})
+	if d := p.door(t.Context(), "daemon", s.Listener.Addr().String()); d.State != "serving" {
+		t.Errorf("got %+v", d)
+	}
+}
+
+func TestLoopback(t *testing.T) {
+	for listen, want := range map[string]string{
+		"0.0.0.0:1": "localhost:1", "[::]:1": "localhost:1", ":1": "localhost:1", "192.0.2.1:1": "192.0.2.1:1", "[2001:db8::1]:1": "[2001:db8::1]:1", "host:1": "host:1",
+	} {
+		if got := loopback(listen); got != want {
+			t.Errorf("%s: got %s, want %s", listen, got, want)
+		}
+	}
+}
