@@ -30,6 +30,7 @@ const (
 type ingested struct {
 	file    xet.Reconstruction
 	digests Digests
+	fresh   int64 // bytes of chunks that were not stored before
 }
 
 // batch is a piece of the stream: buf[headroom:headroom+n].
@@ -94,7 +95,7 @@ func ingest(ctx context.Context, sess Session, r io.Reader, wantSHA256 bool) (in
 		return ingested{}, err
 	}
 	file, err := p.finish(ctx)
-	return ingested{file: file, digests: d.sum()}, err
+	return ingested{file: file, digests: d.sum(), fresh: p.fresh}, err
 }
 
 // pipeline feeds first and the rest of r to the digester and the packer, each in a goroutine of its own.

@@ -98,12 +98,13 @@ type PartOptions struct {
 // PutPart stores what r yields as a part, in place of the one of that number, if any; otherwise it is as Put.
 // Errors: InvalidError, ErrTooLarge, ErrNoUpload, ErrDigest, ErrNoSpace, r's own.
 func (s *Store) PutPart(ctx context.Context, name UploadName, number int, r io.Reader, opts PartOptions) (Part, error) {
-	p, err := s.storePart(ctx, name, number, func(sess Session) (Part, error) {
+	var got ingested
+	p, err := s.storePart(ctx, name, number, func(sess Session) (_ Part, err error) {
 		if err := tooLarge("part", opts.Size, MaxPartSize); err != nil {
 			return Part{}, err
 		}
 		sha := opts.WantSHA256 || opts.SHA256 != nil
-		got, err := ingest(ctx, sess, r, sha)
+		got, err = ingest(ctx, sess, r, sha)
 		if err == nil {
 			asked := PutOptions{Size: opts.Size, Sized: opts.Sized, MD5: opts.MD5, SHA256: opts.SHA256}
 			err = asked.verify(got)
@@ -117,6 +118,9 @@ func (s *Store) PutPart(ctx context.Context, name UploadName, number int, r io.R
 		}
 		return p, sess.PutFile(ctx, got.file)
 	})
+	if err == nil {
+		s.intake.add(got)
+	}
 	return p, wrap("put part", name.Bucket, name.Key, err)
 }
 

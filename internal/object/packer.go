@@ -23,6 +23,7 @@ type packer struct {
 	carry []byte // the beginning of a chunk that the last batch did not end
 	tree  xet.TreeHash
 	size  uint64
+	fresh int64 // of size, what goes into xorbs
 
 	xorb    Xorb                // the open one, or nil
 	inXorb  map[xet.Hash]uint32 // chunks of the open xorb: where
@@ -222,6 +223,7 @@ func (p *packer) add(ctx context.Context, c xet.Chunk, record []byte) error {
 	if err := p.xorb.Add(ctx, c, record); err != nil {
 		return fmt.Errorf("store a chunk: %w", err)
 	}
+	p.fresh += int64(c.Size)
 	p.inXorb[c.Hash] = p.xorbLen
 	p.term(c, Place{Index: p.xorbLen})
 	p.xorbLen++

@@ -75,7 +75,11 @@ func (s *Store) putIn(ctx context.Context, sess Session, r io.Reader, info Info,
 	if err := sess.PutFile(ctx, got.file); err != nil {
 		return Info{}, err
 	}
-	return info, sess.Commit(ctx, []Change{{Bucket: info.Bucket, Key: info.Key, New: &info, If: opts.If}})
+	if err := sess.Commit(ctx, []Change{{Bucket: info.Bucket, Key: info.Key, New: &info, If: opts.If}}); err != nil {
+		return info, err
+	}
+	s.intake.add(got)
+	return info, nil
 }
 
 // verify compares what came with what was announced.

@@ -14,6 +14,7 @@ import (
 type Store struct {
 	driver Driver
 	now    func() time.Time
+	intake counters
 }
 
 // Config of a Store. The zero value is ready to use.
