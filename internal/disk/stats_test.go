@@ -68,6 +68,8 @@ func TestStats(t *testing.T) {
 		t.Errorf("%q", steps)
 	}
 
+	checkTotals(t, d, got)
+
 	// The model reads the files of the objects, and asks for each xorb by its hash.
 	want := Stats{OnDisk: diskUse(t, d.dir), Uploads: 2, Parts: int64(len(refs)), PartBytes: 2_300_000}
 	used := make(map[xet.Hash]bool)
@@ -180,5 +182,6 @@ func TestStatsInPages(t *testing.T) {
 		got.Stored != first+n || len(got.Buckets) != n+1 || got.Buckets[n].Stored != got.Stored {
 		t.Errorf("%+v", got)
 	}
+	checkTotals(t, d, got)
 	closed(t, d)
 }
