@@ -103,31 +103,37 @@ func (c *checker) aging(b *Bucket, key string) {
 func (c *checker) addresses() {
 	type address struct {
 		section, host string
-		port          int
+		port, ports   int
 	}
 	cfg := c.cfg
 	list := []address{
-		{"", cfg.Host, cfg.Port},
-		{"s3", cfg.S3.Host, cfg.S3.Port},
-		{"ftp", cfg.FTP.Host, cfg.FTP.Port},
-		{"hub", cfg.Hub.Host, cfg.Hub.Port},
-		{"metrics", cfg.Metrics.Host, cfg.Metrics.Port},
+		{"", cfg.Host, cfg.Port, 1},
+		{"s3", cfg.S3.Host, cfg.S3.Port, 1},
+		{"ftp", cfg.FTP.Host, cfg.FTP.Port, 1},
+		{"hub", cfg.Hub.Host, cfg.Hub.Port, 1},
+		{"metrics", cfg.Metrics.Host, cfg.Metrics.Port, metricsPorts},
 	}
 	anywhere := func(host string) bool { return host == "" || host == "0.0.0.0" || host == "::" }
 	for i, a := range list {
+		key := join(a.section, "port")
 		if !validHost(a.host) {
 			c.fail(join(a.section, "host"), "%q is neither an address nor a host name", a.host)
 		}
-		if a.port < 0 || a.port > 65535 {
-			c.fail(join(a.section, "port"), "must be 0 to 65535, not %d", a.port)
+		if most := 65536 - a.ports; a.port < 0 || a.port > most {
+			c.fail(key, "must be 0 to %d, not %d", most, a.port)
 		}
 		// A default does not count: an old file with a port that another door has now must stay valid.
 		for _, b := range list[:i] {
-			if !c.has(join(a.section, "port")) || !c.has(join(b.section, "port")) {
+			if !c.has(key) || !c.has(join(b.section, "port")) || a.port == 0 || b.port == 0 {
 				continue
 			}
-			if a.port == b.port && a.port != 0 && (a.host == b.host || anywhere(a.host) || anywhere(b.host)) {
-				c.fail(join(a.section, "port"), "%d is also %s", a.port, join(b.section, "port"))
+			if b.port < a.port || b.port >= a.port+a.ports || a.host != b.host && !anywhere(a.host) && !anywhere(b.host) {
+				continue
+			}
+			if a.port == b.port {
+				c.fail(key, "%d is also %s", a.port, join(b.section, "port"))
+			} else {
+				c.fail(key, "it takes %d to %d, and %d is %s", a.port, a.port+a.ports-1, b.port, join(b.section, "port"))
 			}
 		}
 	}

@@ -151,11 +151,15 @@ type TLS struct {
 	Key  string `json:"key"`
 }
 
-// Metrics is where the first daemon serves metrics; the others take the next ports.
+// Metrics is where file-bucketd serves metrics and the status page; the daemons of the S3, FTP and hub doors serve metrics on the
+// next ports, in this order.
 type Metrics struct {
 	Host string `json:"host"`
 	Port int    `json:"port"` // 0 is off
 }
+
+// metricsPorts is how many ports Metrics takes.
+const metricsPorts = 4
 
 // Log says how much is logged.
 type Log struct {

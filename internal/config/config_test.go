@@ -104,8 +104,8 @@ func TestLoadWholeShape(t *testing.T) {
 	if k := cfg.S3.Keys[0]; k.Mode != "create" || k.Buckets[0] != "db01" || k.SecretKey != "secret-one" {
 		t.Errorf("key: %+v", k)
 	}
-	if cfg.Metrics.Port != 0 {
-		t.Errorf("metrics port: %d", cfg.Metrics.Port)
+	if want := (Metrics{Host: "::1", Port: 9100}); cfg.Metrics != want {
+		t.Errorf("metrics: %+v", cfg.Metrics)
 	}
 }
 

@@ -22,8 +22,6 @@ var unsupported = map[string]any{
 	"storage.driver":  "disk",
 	"ftp":             nil,
 	"hub":             nil,
-	"metrics.host":    nil,
-	"metrics.port":    0,
 	"trusted_proxies": []string(nil),
 }
 

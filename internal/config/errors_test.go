@@ -43,6 +43,9 @@ func TestErrors(t *testing.T) {
 		"range":       {`{"ftp": {"passive_ports": "9-8"}}`, `config.json:1: ftp.passive_ports: "9-8" is not a range of ports; write it like "30000-30099"`},
 		"port":        {`{"port": 65536}`, "config.json:1: port: must be 0 to 65535, not 65536"},
 		"same port":   {"{\"port\": 90,\n\"s3\": {\"port\": 90}}", "config.json:2: s3.port: 90 is also port"},
+		"metrics":     {"{\"s3\": {\"port\": 9466},\n\"metrics\": {\"port\": 9464}}", "config.json:2: metrics.port: it takes 9464 to 9467, and 9466 is s3.port"},
+		"beside":      {"{\"port\": 9463, \"s3\": {\"port\": 9468},\n\"metrics\": {\"port\": 9464, \"host\": \"a b\"}}", `config.json:2: metrics.host: "a b" is neither an address nor a host name`},
+		"last port":   {`{"metrics": {"port": 65533}}`, "config.json:1: metrics.port: must be 0 to 65532, not 65533"},
 		"host":        {`{"ftp": {"host": "a b"}}`, `config.json:1: ftp.host: "a b" is neither an address nor a host name`},
 		"short token": {`{"buckets": ["short"]}`, `config.json:1: buckets[0]: must be 8 to 128 of A-Z, a-z, 0-9, "_" and "-"`},
 		"empty token": {`{"buckets": [""]}`, `config.json:1: buckets[0]: must be 8 to 128 of A-Z, a-z, 0-9, "_" and "-"`},
@@ -143,8 +146,6 @@ func TestUnsupported(t *testing.T) {
 		{`{"ftp": {"username": "u", "password": "p"}}`, "ftp"},
 		{`{"ftp": {}}`, "ftp"},
 		{`{"hub": {"port": 8090}}`, "hub"},
-		{`{"metrics": {"host": "127.0.0.1"}}`, "metrics.host"},
-		{`{"metrics": {"port": 9464}}`, "metrics.port"},
 		{`{"trusted_proxies": ["192.0.2.1"]}`, "trusted_proxies"},
 	} {
 		_, err := parse("config.json", []byte(c.text))
