@@ -29,7 +29,7 @@ var layers = map[string]struct {
 	"internal/push":              {may: "internal/object github.com/rs/zerolog golang.org/x/sys"},
 	"internal/config":            {may: "github.com/dustin/go-humanize github.com/tailscale/hujson github.com/xhit/go-str2duration/v2"},
 	"internal/daemon": {may: "internal/config internal/object internal/disk github.com/coreos/go-systemd/v22 github.com/rs/zerolog " +
-		"github.com/mattn/go-isatty"},
+		"github.com/mattn/go-isatty github.com/prometheus/client_golang github.com/dustin/go-humanize"},
 	"cmd/file-bucketd":  {may: "internal/config internal/daemon internal/object internal/push github.com/rs/zerolog"},
 	"cmd/hugbucket-s3d": {may: "internal/config internal/daemon internal/object internal/s3 github.com/rs/zerolog"},
 	"cmd/file-bucketctl": {may: "internal/config internal/daemon internal/object internal/disk github.com/cheggaaa/pb/v3 " +

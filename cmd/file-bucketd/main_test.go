@@ -63,7 +63,7 @@ func post(t *testing.T, url, name, content string) int {
 
 func writeConfig(t *testing.T, path, dir, buckets string) {
 	t.Helper()
-	text := fmt.Sprintf(`{"host": "127.0.0.1", "port": 0, "home": %q, "storage": {"path": %q},
+	text := fmt.Sprintf(`{"host": "127.0.0.1", "port": 0, "home": %q, "storage": {"path": %q}, "metrics": {"port": 0},
 %s}`, filepath.Join(dir, "files"), filepath.Join(dir, "store"), buckets)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

@@ -62,7 +62,7 @@ func TestCrowd(t *testing.T) {
 	}
 	dir := t.TempDir()
 	path := filepath.Join(dir, "config.json")
-	text := fmt.Sprintf(`{"storage": {"path": %q}, "s3": {"host": "127.0.0.1", "port": 0}}`, filepath.Join(dir, "store"))
+	text := fmt.Sprintf(`{"storage": {"path": %q}, "s3": {"host": "127.0.0.1", "port": 0}, "metrics": {"port": 0}}`, filepath.Join(dir, "store"))
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

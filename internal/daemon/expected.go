@@ -39,16 +39,21 @@ func ExpectedBuckets(ctx context.Context, cfg *config.Config, store *object.Stor
 		if err != nil && !errors.Is(err, object.ErrNoBucket) {
 			return nil, err
 		}
-		x := Expected{Bucket: b.Name, Every: time.Duration(b.Expect), Last: last, Since: last}
-		if last.IsZero() {
-			x.Since = now
-			if seen, ok := w.Buckets[b.Name]; ok {
-				x.Since = seen.Since
-			}
-		}
-		list = append(list, x)
+		list = append(list, expectedOf(&b, last, w, now))
 	}
 	return list, nil
+}
+
+// expectedOf is what is expected of a bucket into which something last came at a time.
+func expectedOf(b *config.Bucket, last time.Time, w *Watch, now time.Time) Expected {
+	x := Expected{Bucket: b.Name, Every: time.Duration(b.Expect), Last: last, Since: last}
+	if last.IsZero() {
+		x.Since = now
+		if seen, ok := w.Buckets[b.Name]; ok {
+			x.Since = seen.Since
+		}
+	}
+	return x
 }
 
 // Watch is what is remembered between one look at the expected buckets and the next, in a file beside the store.

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/rs/zerolog"
+
+	"hugbucket/internal/config"
 )
 
 // reloader answers SIGUSR2: the certificate is read again, and the door takes
@@ -20,7 +22,8 @@ type reloader struct {
 	door       *Door
 	certs      *certificates // nil without TLS
 	log        zerolog.Logger
-	result     string // file; empty without a runtime directory
+	applied    func(*config.Config) // is told of what the door took; may be nil
+	result     string               // file; empty without a runtime directory
 	generation int
 }
 
@@ -72,6 +75,8 @@ func (r *reloader) apply() (note string, err error) {
 		note = "; restart to apply it"
 	} else if err := r.door.Reload(cfg); err != nil {
 		return "", err
+	} else if r.applied != nil {
+		r.applied(cfg)
 	}
 	if fresh != nil {
 		r.certs.adopt(fresh)

@@ -235,8 +235,11 @@ func (p Program) serve(c *control, cfg *config.Config, store *object.Store, log 
 	if err != nil {
 		log.Warn().Err(err).Msg("no watchdog")
 	}
-	srv := newServer(c.running, door.Handler, tlsConfig, log)
+	measures := newMetrics(p.Name, cfg, store, log)
+	status += measures.listen(context.WithoutCancel(c.running), doorState{Address: addresses(ls), TLS: tlsConfig != nil, Note: door.Status})
+	srv := newServer(c.running, measures.count(door.Handler), tlsConfig, log)
 	reloads := newReloader(p, cfg.File(), door, certs, log)
+	reloads.applied = measures.use
 	failed := srv.serve(ls)
 	watching, stopWatching := context.WithCancel(context.WithoutCancel(c.running))
 	watched := make(chan struct{})
@@ -245,6 +248,12 @@ func (p Program) serve(c *control, cfg *config.Config, store *object.Store, log 
 		n.watch(watching, interval)
 	}()
 	defer func() { stopWatching(); <-watched }()
+	measured := make(chan struct{})
+	go func() {
+		defer close(measured)
+		measures.run(watching)
+	}()
+	defer func() { stopWatching(); <-measured }()
 	tended := make(chan struct{})
 	go func() {
 		defer close(tended)
