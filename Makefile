@@ -27,7 +27,7 @@ S3_PORT =
 # A configuration that is there keeps its host, unless somebody asks for another: then init says so.
 RUN_HOST = $(or $(HOST),$(if $(shell test -e '$(VAR)/config.json' && echo there),,127.0.0.1))
 
-.PHONY: build cross run test test-clients test-s3tests check race fuzz lint fmt bench soak model scale clean
+.PHONY: build cross run test test-clients test-page test-s3tests check race fuzz lint fmt bench soak model scale clean
 
 build:
 	@mkdir -p bin
@@ -63,6 +63,11 @@ test-clients: build
 	debian/tests/tool bin
 	debian/tests/keys bin
 	debian/tests/s3-clients bin
+
+# Needs curl, python3 and chromium. SCREENSHOT is where the picture goes, if it is wanted.
+SCREENSHOT =
+test-page: build
+	debian/tests/status-page bin $(SCREENSHOT)
 
 # S3TESTS is a clone of ceph/s3-tests, or a directory with its files. The script says which commit, and what it needs.
 test-s3tests: build
