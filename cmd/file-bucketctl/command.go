@@ -41,7 +41,9 @@ func commands() []command {
 }
 
 // hiddenCommands are for systemd to run, not for people: no help lists them.
-func hiddenCommands() []command { return []command{watchCommand()} }
+func hiddenCommands() []command {
+	return []command{generatorCommand(), reloadWaitCommand(), watchCommand()}
+}
 
 // run runs the subcommand that args begin with.
 func run(ctx context.Context, args []string, e env) error {

@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"os"
+	"path/filepath"
 
 	"hugbucket/internal/daemon"
 )
@@ -11,6 +12,10 @@ import (
 const name = "file-bucketctl"
 
 func main() {
-	err := run(context.Background(), os.Args[1:], env{os.Stdout, os.Stderr})
+	args := os.Args[1:]
+	if filepath.Base(os.Args[0]) == generatorName {
+		args = append([]string{"generator"}, args...)
+	}
+	err := run(context.Background(), args, env{os.Stdout, os.Stderr})
 	os.Exit(daemon.Report(os.Stderr, name, err))
 }

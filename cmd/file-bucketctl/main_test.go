@@ -30,6 +30,9 @@ func TestMain(m *testing.M) {
 		os.Exit(daemon.Report(os.Stderr, name, err)) //nolint:forbidigo // this is a main
 	case "stubborn": // see TestSecondSignalEndsTheProcess
 		beStubborn()
+	case "reloaded": // see TestReloadWait
+		beReloaded()
+		return
 	case "meter": // see TestBarFitsTheTerminal
 		showSteps()
 		return

@@ -233,6 +233,33 @@ func parse(path string, data []byte) (*Config, error) {
 	return cfg, nil
 }
 
+// Peek reads what it can of a configuration file: what is missing, not known or of the wrong type is as if it were not there.
+// No rule is checked and no secret fetched, so that it never waits for anything but the file. It is for who must be told
+// where things are while the file may have a fault that a daemon would refuse. It fails when the file cannot be read or is
+// not JSON.
+func Peek(path string) (*Config, error) {
+	f, err := openRegular(path)
+	if err != nil {
+		return nil, err
+	}
+	data, err := readOpen(f, maxFile)
+	if err != nil {
+		return nil, err
+	}
+	root, err := parseTree(path, data)
+	if err != nil {
+		return nil, err
+	}
+	cfg := Default()
+	cfg.file = path
+	cfg.lines = make(map[string]int)
+	decodeTree(cfg, root)
+	if cfg.Storage.Path == "" {
+		cfg.Storage.Path = defaultStore[cfg.Storage.Driver]
+	}
+	return cfg, nil
+}
+
 // File is the path that the configuration was loaded from, as it was given.
 func (c *Config) File() string { return c.file }
 

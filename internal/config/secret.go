@@ -101,19 +101,28 @@ func (c *Config) SecretFiles() []string {
 	return list
 }
 
-// readSecret reads a secret from a file, without the line end that editors add.
-func readSecret(path string) (string, error) {
+// openRegular opens a file that must be one.
+func openRegular(path string) (*os.File, error) {
 	// Opening a FIFO waits for a writer, who may never come.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	fi, err := f.Stat()
 	if err == nil && !fi.Mode().IsRegular() {
 		err = errors.New(path + " is not a regular file")
 	}
 	if err != nil {
-		return "", errors.Join(err, f.Close())
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// readSecret reads a secret from a file, without the line end that editors add.
+func readSecret(path string) (string, error) {
+	f, err := openRegular(path)
+	if err != nil {
+		return "", err
 	}
 	data, err := readOpen(f, maxSecret)
 	if err != nil {

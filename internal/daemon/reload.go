@@ -1,9 +1,6 @@
 package daemon
 
 import (
-	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/rs/zerolog"
@@ -12,10 +9,8 @@ import (
 )
 
 // reloader answers SIGUSR2: the certificate is read again, and the door takes
-// what it can take while it serves. It counts the reloads in a file below the runtime
-// directory, if there is one, so that whoever sent the signal can wait for the
-// result: "<generation> ok", with a note behind it when the door takes nothing
-// without a restart, or "<generation> <error>", replaced atomically.
+// what it can take while it serves. It writes the Outcome to a file below the runtime
+// directory, if there is one, so that whoever sent the signal can wait for it.
 type reloader struct {
 	program    Program
 	path       string // of the configuration
@@ -28,11 +23,8 @@ type reloader struct {
 }
 
 func newReloader(p Program, path string, door *Door, certs *certificates, log zerolog.Logger) *reloader {
-	r := &reloader{program: p, path: path, door: door, certs: certs, log: log}
-	if dir := os.Getenv("RUNTIME_DIRECTORY"); dir != "" {
-		r.result = filepath.Join(dir, "reload")
-	}
-	r.write("ok")
+	r := &reloader{program: p, path: path, door: door, certs: certs, log: log, result: ReloadFile()}
+	r.tell(Outcome{})
 	return r
 }
 
@@ -40,15 +32,16 @@ func newReloader(p Program, path string, door *Door, certs *certificates, log ze
 // nothing has changed. It returns what to add to the status.
 func (r *reloader) reload() string {
 	r.generation++
+	// Who sends the signal while a reload runs cannot know whether that one sees what they wrote.
+	r.tell(Outcome{Generation: r.generation, Running: true})
 	note, err := r.apply()
 	if err == nil {
-		r.write("ok" + note)
-	} else {
-		r.write(oneLine(err))
-		r.log.Error().Err(err).Msg("not reloaded, the old configuration is kept")
-		return "; reload refused: " + oneLine(err)
+		r.tell(Outcome{Generation: r.generation, Note: note})
+		return ""
 	}
-	return ""
+	r.tell(Outcome{Generation: r.generation, Failure: oneLine(err)})
+	r.log.Error().Err(err).Msg("not reloaded, the old configuration is kept")
+	return "; reload refused: " + oneLine(err)
 }
 
 // apply returns a note on a configuration that is good.
@@ -84,17 +77,12 @@ func (r *reloader) apply() (note string, err error) {
 	return note, nil
 }
 
-// write is a courtesy: when it fails, the reload itself still counts.
-func (r *reloader) write(text string) {
+// tell is a courtesy: when it fails, the reload itself still counts.
+func (r *reloader) tell(o Outcome) {
 	if r.result == "" {
 		return
 	}
-	tmp := r.result + ".new"
-	err := os.WriteFile(tmp, fmt.Appendf(nil, "%d %s\n", r.generation, text), 0o600)
-	if err == nil {
-		err = os.Rename(tmp, r.result)
-	}
-	if err != nil {
+	if err := o.write(r.result); err != nil {
 		r.log.Warn().Err(err).Msg("the result of the reload was not written")
 	}
 }
