@@ -42,7 +42,7 @@ func commands() []command {
 
 // hiddenCommands are for systemd to run, not for people: no help lists them.
 func hiddenCommands() []command {
-	return []command{generatorCommand(), reloadWaitCommand(), watchCommand()}
+	return []command{generatorCommand(), reloadWaitCommand(), hookCommand(), watchCommand()}
 }
 
 // run runs the subcommand that args begin with.

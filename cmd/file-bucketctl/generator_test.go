@@ -130,7 +130,7 @@ BindPaths="-/var/tmp/store"
 			t.Errorf("%s: %s", c.home, stderr)
 		}
 	}
-	for _, dir := range []string{"relative", "/", "/srv/a\nUser=root", "/srv/\u0007", "/srv/\ufffd"} {
+	for _, dir := range []string{"", "/", "/srv/a\nUser=root", "/srv/\u0007", "/srv/\ufffd"} {
 		files, stderr := dropIns(t, `{"home": `+jsonText(dir)+`, "storage": {"path": "/srv/store"}}`)
 		want := "[Unit]\nRequiresMountsFor=\"/srv/store\"\n[Service]\nReadWritePaths=\"-/srv/store\"\n"
 		if got := files["file-bucketd.service.d/50-config.conf"]; got != want || stderr == "" {

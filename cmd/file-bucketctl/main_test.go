@@ -251,7 +251,7 @@ func TestConfigCheckFiles(t *testing.T) {
 	if err := os.WriteFile(hook, nil, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	expect(t, 78, "", "file-bucketctl: "+hook+": hooks are not supported by this version; remove or rename the file\n", args...)
+	expect(t, 78, "", "file-bucketctl: "+hook+": this version runs no hooks of pushes; remove or rename the file\n", args...)
 }
 
 const sampleConfig = `{

@@ -62,6 +62,9 @@ func checkRules(cfg *Config) []*Error {
 	if cfg.Hooks.Dir == "" {
 		c.fail("hooks.dir", "must not be empty")
 	}
+	if cfg.Hooks.Timeout < Duration(time.Second) {
+		c.fail("hooks.timeout", "must be at least 1s")
+	}
 	return c.errs
 }
 

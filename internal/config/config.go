@@ -219,18 +219,23 @@ func parse(path string, data []byte) (*Config, error) {
 			return nil, joinErrors(errs)
 		}
 	}
-	if cfg.Storage.Path == "" {
-		cfg.Storage.Path = defaultStore[cfg.Storage.Driver]
+	return cfg, cfg.completePaths()
+}
+
+// completePaths makes paths absolute, and fills in the default that depends on the driver.
+func (c *Config) completePaths() (err error) {
+	if c.Storage.Path == "" {
+		c.Storage.Path = defaultStore[c.Storage.Driver]
 	}
-	for _, path := range []*string{&cfg.Home, &cfg.Storage.Path, &cfg.Hooks.Dir, &cfg.TLS.Cert, &cfg.TLS.Key} {
+	for _, path := range []*string{&c.Home, &c.Storage.Path, &c.Hooks.Dir, &c.TLS.Cert, &c.TLS.Key} {
 		if *path == "" {
 			continue // no TLS
 		}
 		if *path, err = filepath.Abs(*path); err != nil {
-			return nil, fmt.Errorf("make %s absolute: %w", *path, err)
+			return fmt.Errorf("make %s absolute: %w", *path, err)
 		}
 	}
-	return cfg, nil
+	return nil
 }
 
 // Peek reads what it can of a configuration file: what is missing, not known or of the wrong type is as if it were not there.
@@ -254,10 +259,7 @@ func Peek(path string) (*Config, error) {
 	cfg.file = path
 	cfg.lines = make(map[string]int)
 	decodeTree(cfg, root)
-	if cfg.Storage.Path == "" {
-		cfg.Storage.Path = defaultStore[cfg.Storage.Driver]
-	}
-	return cfg, nil
+	return cfg, cfg.completePaths()
 }
 
 // File is the path that the configuration was loaded from, as it was given.

@@ -16,9 +16,6 @@ import (
 var unsupported = map[string]any{
 	"buckets[].quota": Size(0),
 	"buckets[].stamp": false,
-	"hooks.dir":       nil,
-	"hooks.timeout":   nil,
-	"hooks.failure":   nil,
 	"storage.driver":  "disk",
 	"ftp":             nil,
 	"hub":             nil,

@@ -108,6 +108,8 @@ func TestErrors(t *testing.T) {
 		"role":          {`{"hub": {"tokens": [{"token": "t", "role": "admin"}]}}`, `config.json:1: hub.tokens[0].role: must be "read" or "write", not "admin"`},
 		"hub token":     {`{"hub": {"tokens": [{"role": "read"}]}}`, "config.json:1: hub.tokens[0].token: must not be empty"},
 		"namespace":     {`{"hub": {"namespace": ""}}`, "config.json:1: hub.namespace: must not be empty"},
+		"hook failure":  {`{"hooks": {"failure": "maybe"}}`, `config.json:1: hooks.failure: must be "deny" or "allow", not "maybe"`},
+		"hook timeout":  {`{"hooks": {"timeout": ""}}`, "config.json:1: hooks.timeout: must be at least 1s"},
 		"failure":       {`{"log": {"level": "loud"}}`, `config.json:1: log.level: must be "debug" or "info" or "warn" or "error", not "loud"`},
 		"home":          {`{"home": ""}`, "config.json:1: home: must not be empty"},
 	} {
@@ -137,9 +139,6 @@ func TestUnsupported(t *testing.T) {
 	clearSecrets(t)
 	const bucket = `{"buckets": [{"name": "db", "token": "token-one", `
 	for _, c := range []struct{ text, key string }{
-		{`{"hooks": {"dir": "/etc/file-bucket"}}`, "hooks.dir"},
-		{`{"hooks": {"timeout": "10m"}}`, "hooks.timeout"},
-		{`{"hooks": {"failure": "deny"}}`, "hooks.failure"},
 		{bucket + `"quota": "2TiB"}]}`, "buckets[0].quota"},
 		{bucket + `"stamp": true}]}`, "buckets[0].stamp"},
 		{`{"storage": {"driver": "hub"}}`, "storage.driver"},

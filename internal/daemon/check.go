@@ -20,7 +20,7 @@ func CheckConfig(path string) (cfg *config.Config, warnings []string, err error)
 	if err != nil {
 		return nil, nil, err
 	}
-	err = noHooks(cfg.Hooks.Dir, filepath.Dir(path))
+	err = noPushHooks(cfg.Hooks.Dir, filepath.Dir(path))
 	if cfg.TLS.Cert != "" {
 		if _, pairErr := tls.LoadX509KeyPair(cfg.TLS.Cert, cfg.TLS.Key); pairErr != nil {
 			err = errors.Join(err, cfg.Problem("tls.cert", "load certificate: %s", pairErr))
@@ -33,12 +33,35 @@ func CheckConfig(path string) (cfg *config.Config, warnings []string, err error)
 	if err != nil {
 		return nil, nil, &ConfigError{err}
 	}
-	return cfg, openSecrets(cfg.SecretFiles()), nil
+	return cfg, append(openSecrets(cfg.SecretFiles()), deadHooks(cfg.Hooks.Dir, HookSocket)...), nil
 }
 
-// noHooks returns an error for each hook that an administrator put in place: who relies on one must not be left to
+// deadHooks returns a warning for each hook that is there and cannot be run.
+func deadHooks(dir, socket string) []string {
+	var warnings []string
+	for _, name := range HookNames() {
+		// What this user may not look at, the runner may.
+		_, err := hookPath(dir, name, hookOwners(socket))
+		if err != nil && !errors.Is(err, ErrNoHook) && !errors.Is(err, fs.ErrPermission) {
+			warnings = append(warnings, err.Error())
+		}
+	}
+	return warnings
+}
+
+// hookOwners are the users whose hooks are run: root, and where there is no runner, which may have other rights than we, this
+// process's own.
+func hookOwners(socket string) []int {
+	owners := []int{0}
+	if _, err := os.Lstat(socket); errors.Is(err, fs.ErrNotExist) {
+		owners = append(owners, os.Geteuid())
+	}
+	return owners
+}
+
+// noPushHooks returns an error for each hook of a push that an administrator put in place: who relies on one must not be left to
 // believe that it runs, a pre-push.sh least of all.
-func noHooks(dirs ...string) error {
+func noPushHooks(dirs ...string) error {
 	var errs []error
 	for i, dir := range dirs {
 		if i > 0 && dir == dirs[0] {
@@ -49,7 +72,7 @@ func noHooks(dirs ...string) error {
 			_, err := os.Lstat(path)
 			switch {
 			case err == nil:
-				errs = append(errs, fmt.Errorf("%s: hooks are not supported by this version; remove or rename the file", path))
+				errs = append(errs, fmt.Errorf("%s: this version runs no hooks of pushes; remove or rename the file", path))
 			case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 			case errors.Is(err, fs.ErrPermission):
 				// The hooks of another installation: the directory of a configuration that could be read can be searched.

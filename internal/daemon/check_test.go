@@ -11,7 +11,7 @@ import (
 )
 
 // A hook that would not be run must not look as if it were.
-func TestHooksAreRefused(t *testing.T) {
+func TestPushHooksAreRefused(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "config.json")
 	writeConfig(t, path, "{}")
@@ -25,22 +25,22 @@ func TestHooksAreRefused(t *testing.T) {
 	for _, args := range [][]string{{"--config", path}, {"--check", "--config", path}} {
 		var stdout, stderr bytes.Buffer
 		err := Run(t.Context(), testProgram(hello), args, &stdout, &stderr)
-		want := "testd: " + hook + ": hooks are not supported by this version; remove or rename the file\n"
+		want := "testd: " + hook + ": this version runs no hooks of pushes; remove or rename the file\n"
 		if code := Report(&stderr, "testd", err); code != 78 || stderr.String() != want || stdout.Len() != 0 {
 			t.Errorf("%d, %q, %q, want %q", code, &stdout, &stderr, want)
 		}
 	}
 	other := t.TempDir()
-	if err := noHooks(other, other); err != nil {
+	if err := noPushHooks(other, other); err != nil {
 		t.Error(err)
 	}
-	if err := noHooks(other, filepath.Join(dir, "none")); err != nil {
+	if err := noPushHooks(other, filepath.Join(dir, "none")); err != nil {
 		t.Error(err)
 	}
-	if err := noHooks(dir, dir); strings.Count(err.Error(), "not supported") != 1 {
+	if err := noPushHooks(dir, dir); strings.Count(err.Error(), "runs no hooks") != 1 {
 		t.Error(err)
 	}
-	if err := noHooks(other, "a\x00b"); err == nil {
+	if err := noPushHooks(other, "a\x00b"); err == nil {
 		t.Error("hooks that cannot be looked for are taken for none")
 	}
 }
@@ -88,5 +88,26 @@ func TestRefusedStore(t *testing.T) {
 	if _, _, err := CheckConfig(path); err == nil || !strings.Contains(err.Error(), "it is not a directory") ||
 		!strings.Contains(err.Error(), "storage.path") {
 		t.Errorf("check: %v", err)
+	}
+}
+
+// TestDeadHooks: a hook that cannot be run is told, and keeps nothing from starting.
+func TestDeadHooks(t *testing.T) {
+	dir := hookDir(t)
+	path := filepath.Join(dir, "config.json")
+	writeConfig(t, path, fmt.Sprintf(`{"hooks": {"dir": %q}}`, dir))
+	writeHook(t, dir, "alert.sh", "exit 0")
+	if _, warnings, err := CheckConfig(path); err != nil || len(warnings) != 0 {
+		t.Error(err, warnings)
+	}
+	if err := os.Chmod(filepath.Join(dir, "alert.sh"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	want := filepath.Join(dir, "alert.sh") + ": is not run: it is not executable (mode 0644); chmod +x helps"
+	if _, warnings, err := CheckConfig(path); err != nil || len(warnings) != 1 || warnings[0] != want {
+		t.Error(err, warnings)
+	}
+	if got := hookOwners(path); len(got) != 1 || got[0] != 0 {
+		t.Errorf("with a runner, hooks of %v are run", got)
 	}
 }

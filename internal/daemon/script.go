@@ -1,0 +1,128 @@
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"time"
+)
+
+const (
+	// maxHookOutput is how many bytes of a hook's stdout are kept.
+	maxHookOutput = 64 << 10
+	// hookGrace is how long something that a hook left in the background may keep its output open.
+	hookGrace = time.Second
+)
+
+// script is how hooks are run by this process.
+type script struct {
+	dir     string
+	timeout time.Duration
+	owners  []int     // who may own the hook, and the directories above it
+	stderr  io.Writer // what hooks write there; one call at a time
+}
+
+// run runs a hook in a process group of its own, which is killed when ctx ends or the hook takes too long.
+func (s script) run(ctx context.Context, call HookCall) (HookResult, error) {
+	path, err := hookPath(s.dir, call.Name, s.owners)
+	if err != nil {
+		return HookResult{}, err
+	}
+	ctx, stop := context.WithTimeoutCause(ctx, s.timeout, ErrHookTime)
+	defer stop()
+	out := &head{left: maxHookOutput}
+	cmd := exec.CommandContext(ctx, path, call.Args...)
+	cmd.Dir = "/"
+	cmd.Env = append([]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"}, call.Env...)
+	cmd.Stdout, cmd.Stderr = out, s.stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.WaitDelay = hookGrace
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	err = cmd.Run()
+	if cmd.Process == nil {
+		return HookResult{}, fmt.Errorf("run hook: %w", err)
+	}
+	if err != nil && ctx.Err() != nil {
+		return HookResult{}, context.Cause(ctx)
+	}
+	// An error that is not an exit code is about the output of what the hook left in the background.
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+			return HookResult{128 + int(status.Signal()), out.buf.Bytes()}, nil
+		}
+	}
+	return HookResult{cmd.ProcessState.ExitCode(), out.buf.Bytes()}, nil
+}
+
+// hookPath is the path of a hook that may be run. A hook is run with rights that whoever sends files does not have, so nobody
+// but its owners may have a hand in it: it is a regular file that is executable, and it and every directory above it belong to
+// them and are open to writing by nobody else.
+func hookPath(dir, name string, owners []int) (string, error) {
+	real, err := filepath.EvalSymlinks(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", ErrNoHook
+	}
+	if err != nil {
+		return "", fmt.Errorf("look for hooks: %w", err)
+	}
+	path := filepath.Join(real, name)
+	fi, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", ErrNoHook
+	case err != nil:
+		return "", fmt.Errorf("look for hooks: %w", err)
+	case !fi.Mode().IsRegular():
+		return "", fmt.Errorf("%s: is not run: it is not a regular file", path)
+	case fi.Mode()&0o111 == 0:
+		return "", fmt.Errorf("%s: is not run: it is not executable (mode %04o); chmod +x helps", path, fi.Mode().Perm())
+	}
+	for at := path; ; at = filepath.Dir(at) {
+		fi, err := os.Lstat(at)
+		if err != nil {
+			return "", fmt.Errorf("look for hooks: %w", err)
+		}
+		if err := trusted(at, fi, owners); err != nil {
+			return "", err
+		}
+		if at == "/" {
+			return path, nil
+		}
+	}
+}
+
+// trusted refuses a file or directory that somebody else may replace or write to. In a directory with the sticky bit nobody
+// replaces what belongs to another.
+func trusted(path string, fi fs.FileInfo, owners []int) error {
+	sys, ok := fi.Sys().(*syscall.Stat_t)
+	switch {
+	case !ok:
+		return fmt.Errorf("%s: has no owner", path)
+	case !slices.Contains(owners, int(sys.Uid)):
+		return fmt.Errorf("%s: hooks are not run: it must belong to root, not to user %d; chown root helps", path, sys.Uid)
+	case fi.Mode()&0o022 != 0 && (!fi.IsDir() || fi.Mode()&fs.ModeSticky == 0):
+		return fmt.Errorf("%s: hooks are not run: others than its owner may write to it (mode %04o); chmod go-w helps", path, fi.Mode().Perm())
+	}
+	return nil
+}
+
+// head keeps the first bytes that are written to it.
+type head struct {
+	buf  bytes.Buffer
+	left int
+}
+
+func (h *head) Write(p []byte) (int, error) {
+	n := min(len(p), h.left)
+	h.left -= n
+	h.buf.Write(p[:n])
+	return len(p), nil
+}
