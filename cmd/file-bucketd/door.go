@@ -21,7 +21,9 @@ func program() daemon.Program {
 		Reloads: "the list of buckets",
 		Address: func(cfg *config.Config) (string, int) { return cfg.Host, cfg.Port },
 		Check:   func(cfg *config.Config) error { return pushConfig(cfg).Validate() },
-		Open:    open,
+		// The hooks are not taken from it: alert.sh is run by file-bucketctl, and those of a push are refused.
+		Settings: func(cfg *config.Config) []daemon.Setting { return []daemon.Setting{{Name: "home", Value: cfg.Home}} },
+		Open:     open,
 	}
 }
 

@@ -26,6 +26,11 @@ func program() daemon.Program {
 			}
 			return nil
 		},
+		Settings: func(cfg *config.Config) []daemon.Setting {
+			s3 := cfg.S3
+			s3.Host, s3.Port = "", 0 // the address is compared by itself
+			return []daemon.Setting{{Name: "s3", Value: s3}}
+		},
 		Open: open,
 	}
 }

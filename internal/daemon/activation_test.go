@@ -169,7 +169,7 @@ func TestActivatedElsewhere(t *testing.T) {
 	writeConfig(t, path, `{"host": "127.0.0.1", "port": 1}`)
 	c := spawn(t, path, "test", socket)
 	line := c.line(t, `"warn"`)
-	for _, part := range []string{addr, "127.0.0.1:1", "systemctl restart testd.socket"} {
+	for _, part := range []string{addr, "127.0.0.1:1", "file-bucketctl apply"} {
 		if !strings.Contains(line, part) {
 			t.Errorf("no %q in %s", part, line)
 		}
@@ -207,7 +207,9 @@ func TestMatches(t *testing.T) {
 		{"[::]:1234", "0.0.0.0", 1235, false},
 		{"[::]:1234", "192.0.2.1", 1234, false},
 		{"192.0.2.1:1234", "192.0.2.1", 1234, true},
-		{"192.0.2.1:1234", "storage.example", 1234, true},
+		{"192.0.2.1:1234", "storage.example", 1234, false},
+		{"127.0.0.1:1234", "localhost", 1234, true},
+		{"[::]:1234", "localhost", 1234, false},
 		{"192.0.2.1:1234", "0.0.0.0", 1234, false},
 	} {
 		addr, err := net.ResolveTCPAddr("tcp", c.addr)

@@ -43,7 +43,8 @@ func listen(ctx context.Context, passed map[string][]net.Listener, name, host st
 }
 
 // matches says whether a passed listener is where the configuration wants the
-// door to be. A host name is not looked up: only the port is compared then.
+// door to be. A host name never matches but for localhost: socket units take
+// addresses only, so nothing makes it come true.
 func matches(addr net.Addr, host string, port int) bool {
 	got, err := netip.ParseAddrPort(addr.String())
 	if err != nil {
@@ -52,9 +53,12 @@ func matches(addr net.Addr, host string, port int) bool {
 	if int(got.Port()) != port {
 		return false
 	}
+	if host == "localhost" {
+		return got.Addr().IsLoopback()
+	}
 	want, err := netip.ParseAddr(host)
 	if err != nil && host != "" {
-		return true
+		return false
 	}
 	// A socket unit with a bare port listens on [::], which takes IPv4 too.
 	if host == "" || want.IsUnspecified() {

@@ -29,6 +29,9 @@ func (n notifier) notify(state string) {
 // ready says that the door serves. It ends a start as well as a reload.
 func (n notifier) ready(status string) { n.notify(daemon.SdNotifyReady + "\nSTATUS=" + status) }
 
+// status replaces the status and says nothing else.
+func (n notifier) status(text string) { n.notify("STATUS=" + text) }
+
 func (n notifier) reloading() {
 	n.notify(daemon.SdNotifyReloading + "\n" + daemon.SdNotifyMonotonicUsec())
 }

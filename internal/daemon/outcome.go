@@ -19,6 +19,18 @@ type Outcome struct {
 
 const reloading = "reloading"
 
+// What notes say.
+const (
+	noteSocket  = "; restart the socket to apply the address"
+	noteRestart = "; restart to apply "
+)
+
+// NeedsSocket says whether the socket unit has to be restarted, and the service with it.
+func (o Outcome) NeedsSocket() bool { return strings.Contains(o.Note, noteSocket) }
+
+// NeedsRestart says whether the service has to be restarted.
+func (o Outcome) NeedsRestart() bool { return strings.Contains(o.Note, noteRestart) }
+
 // String is the outcome as it is written: "<generation> ok", with a note behind it, "<generation> <failure>", or
 // "<generation> reloading".
 func (o Outcome) String() string {

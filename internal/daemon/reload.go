@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"reflect"
 	"strings"
 
 	"github.com/rs/zerolog"
@@ -13,7 +14,8 @@ import (
 // directory, if there is one, so that whoever sent the signal can wait for it.
 type reloader struct {
 	program    Program
-	path       string // of the configuration
+	started    *config.Config // that of the start
+	at         place
 	door       *Door
 	certs      *certificates // nil without TLS
 	log        zerolog.Logger
@@ -22,8 +24,8 @@ type reloader struct {
 	generation int
 }
 
-func newReloader(p Program, path string, door *Door, certs *certificates, log zerolog.Logger) *reloader {
-	r := &reloader{program: p, path: path, door: door, certs: certs, log: log, result: ReloadFile()}
+func newReloader(p Program, cfg *config.Config, door *Door, certs *certificates, log zerolog.Logger) *reloader {
+	r := &reloader{program: p, started: cfg, door: door, certs: certs, log: log, result: ReloadFile()}
 	r.tell(Outcome{})
 	return r
 }
@@ -37,16 +39,16 @@ func (r *reloader) reload() string {
 	note, err := r.apply()
 	if err == nil {
 		r.tell(Outcome{Generation: r.generation, Note: note})
-		return ""
+		return note
 	}
 	r.tell(Outcome{Generation: r.generation, Failure: oneLine(err)})
 	r.log.Error().Err(err).Msg("not reloaded, the old configuration is kept")
 	return "; reload refused: " + oneLine(err)
 }
 
-// apply returns a note on a configuration that is good.
+// apply returns a note on what a configuration that is good asks for and a restart alone brings.
 func (r *reloader) apply() (note string, err error) {
-	cfg, warnings, err := r.program.load(r.path)
+	cfg, warnings, err := r.program.load(r.started.File())
 	if err != nil {
 		return "", err
 	}
@@ -54,27 +56,64 @@ func (r *reloader) apply() (note string, err error) {
 		r.log.Warn().Msg(w)
 	}
 	var fresh *certificate
-	switch {
-	case (cfg.TLS.Cert != "") != (r.certs != nil):
-		r.log.Warn().Msg("the configuration turns TLS on or off; restart to apply it")
-		note = "; restart to apply tls"
-	case r.certs != nil:
+	if cfg.TLS.Cert != "" && r.certs != nil {
 		if fresh, err = loadCertificate(cfg.TLS, r.log); err != nil {
 			return "", err
 		}
 	}
-	if r.door.Reload == nil {
-		r.log.Info().Msg("this door has nothing to reload but its certificate; the configuration is good, restart to apply it")
-		note = "; restart to apply it"
-	} else if err := r.door.Reload(cfg); err != nil {
-		return "", err
-	} else if r.applied != nil {
-		r.applied(cfg)
+	if r.door.Reload != nil {
+		if err := r.door.Reload(cfg); err != nil {
+			return "", err
+		}
+		if r.applied != nil {
+			r.applied(cfg)
+		}
 	}
 	if fresh != nil {
 		r.certs.adopt(fresh)
 	}
-	return note, nil
+	return r.left(cfg), nil
+}
+
+// left is the note on what a reload leaves to do.
+func (r *reloader) left(cfg *config.Config) string {
+	var names []string
+	before := r.program.settings(r.started)
+	for i, now := range r.program.settings(cfg) {
+		if !reflect.DeepEqual(now.Value, before[i].Value) {
+			names = append(names, now.Name)
+		}
+	}
+	note := ""
+	host, port := r.program.Address(cfg)
+	switch {
+	case r.at.mismatch(host, port) != "":
+		note = noteSocket
+		r.log.Warn().Msg("the socket is not where the configuration says; to apply it: file-bucketctl apply")
+	case !r.at.activated && (host != r.at.host || port != r.at.port):
+		names = append(names, "the address")
+	}
+	if len(names) > 0 {
+		list := strings.Join(names, ", ")
+		note += noteRestart + list
+		r.log.Warn().Msg("a reload does not apply what has changed in " + list + "; a restart does")
+	}
+	return note
+}
+
+// settings are what the program takes from a configuration when it starts, always in the same order.
+func (p Program) settings(cfg *config.Config) []Setting {
+	list := []Setting{
+		{"storage", cfg.Storage},
+		{"tls", cfg.TLS.Cert != ""}, // the files themselves are reloaded
+		{"metrics", cfg.Metrics},
+		{"trusted_proxies", cfg.TrustedProxies},
+		{"log", cfg.Log},
+	}
+	if p.Settings != nil {
+		list = append(list, p.Settings(cfg)...)
+	}
+	return list
 }
 
 // tell is a courtesy: when it fails, the reload itself still counts.

@@ -1,6 +1,8 @@
 package daemon
 
 import (
+	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -32,7 +34,8 @@ func TestReload(t *testing.T) {
 			t.Errorf("result %q, %v, want %q", got, err, result)
 		}
 	}
-	reload(`{"log": {"level": "warn"}}`, "", "1 ok")
+	const left = "; restart to apply log"
+	reload(`{"host": "127.0.0.1", "port": 0, "log": {"level": "warn"}}`, left, "1 ok"+left)
 	if got := i.line("reloaded"); got["level"] != "warn" {
 		t.Errorf("the door got %v", got)
 	}
@@ -65,12 +68,67 @@ func TestNothingToReload(t *testing.T) {
 			t.Errorf("result %q, %v, want %q", got, err, want)
 		}
 	}
-	result("1 ok; restart to apply it\n")
-	i.line("nothing to reload")
+	result("1 ok\n")
 	// What a restart would stumble over is told now, be it in the file or a rule of the door.
 	writeConfig(t, i.path, `{"prot": 1}`)
 	result("2 " + i.path + ":1: prot: unknown key (did you mean \"port\"?)\n")
 	writeConfig(t, i.path, `{"home": "/refused"}`)
 	result("3 " + i.path + ": home: refused by the door\n")
 	i.stop()
+}
+
+// TestWhatAReloadLeaves: the outcome names what a restart alone applies, and how the socket gets where it should be.
+func TestWhatAReloadLeaves(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	activated := fmt.Sprintf(`{"host": "127.0.0.1", "port": %d}`, l.Addr().(*net.TCPAddr).Port) //nolint:errcheck,forcetypeassert // it is TCP
+	for _, c := range []struct {
+		before, after, note string
+		socket, restart     bool
+	}{
+		{anyPort, anyPort, "", false, false},
+		{anyPort, `{"host": "127.0.0.1", "port": 0, "buckets": ["another-token"], "s3": {"region": "x"}}`, "", false, false},
+		{anyPort, `{"host": "127.0.0.1", "port": 0, "home": "/b", "storage": {"path": "/b"}}`, "; restart to apply storage, home", false, true},
+		{anyPort, `{"host": "127.0.0.2", "port": 0}`, "; restart to apply the address", false, true},
+		{activated, activated, "", false, false},
+		{activated, anyPort, "; restart the socket to apply the address", true, false},
+		{activated, `{"home": "/b"}`, "; restart the socket to apply the address; restart to apply home", true, true},
+	} {
+		runtime := t.TempDir()
+		t.Setenv("RUNTIME_DIRECTORY", runtime)
+		p := testProgram(hello)
+		p.Settings = func(cfg *config.Config) []Setting { return []Setting{{"home", cfg.Home}} }
+		i := start(t, p, c.before, func(env *surroundings) {
+			if c.before != activated {
+				return
+			}
+			env.listeners = func() (map[string][]net.Listener, error) {
+				f, err := l.(*net.TCPListener).File() //nolint:errcheck,forcetypeassert // it is TCP
+				if err != nil {
+					return nil, err
+				}
+				defer f.Close() //nolint:errcheck // the listener has another
+				passed, err := net.FileListener(f)
+				return map[string][]net.Listener{"test": {passed}}, err
+			}
+		})
+		i.address()
+		<-i.states // ready
+		writeConfig(t, i.path, c.after)
+		i.signals <- syscall.SIGUSR2
+		<-i.states // reloading
+		if got := <-i.states; !strings.HasSuffix(got, "; tested"+c.note) {
+			t.Errorf("%s: systemd was told %q", c.after, got)
+		}
+		got, err := ReadReload(filepath.Join(runtime, "reload"))
+		if want := (Outcome{Generation: 1, Note: c.note}); err != nil || got != want || got.NeedsSocket() != c.socket || got.NeedsRestart() != c.restart {
+			t.Errorf("%s: %+v, %v, want %+v", c.after, got, err, want)
+		}
+		i.stop()
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -35,8 +36,17 @@ type Program struct {
 	Reloads string
 	// Check is about rules that only the door knows. It may be nil.
 	Check func(*config.Config) error
+	// Settings is what the door takes from the configuration when it opens and at no other time, beside its address and what
+	// every daemon takes. It may be nil.
+	Settings func(*config.Config) []Setting
 	// Open makes the door.
 	Open func(*config.Config, *object.Store, zerolog.Logger) (*Door, error)
+}
+
+// Setting is a part of the configuration, for comparison with what it is later.
+type Setting struct {
+	Name  string
+	Value any // for reflect.DeepEqual
 }
 
 // Door is what a Program serves.
@@ -57,6 +67,7 @@ type surroundings struct {
 	signals        <-chan os.Signal
 	listeners      func() (map[string][]net.Listener, error)
 	notify         func(state string) error
+	figures        time.Duration // between two looks at the figures in the status; 0 is never
 	openStore      func(context.Context, *config.Config, zerolog.Logger) (*object.Store, error)
 }
 
@@ -68,7 +79,7 @@ func Run(ctx context.Context, p Program, args []string, stdout, stderr io.Writer
 	defer signal.Stop(signals)
 	return p.run(ctx, args, surroundings{
 		stdout: stdout, stderr: stderr, signals: signals,
-		listeners: activation.ListenersWithNames, notify: systemdNotify, openStore: OpenStore,
+		listeners: activation.ListenersWithNames, notify: systemdNotify, figures: figuresEvery, openStore: OpenStore,
 	})
 }
 
@@ -220,14 +231,10 @@ func (p Program) serve(c *control, cfg *config.Config, store *object.Store, log 
 	if err != nil {
 		return err
 	}
-	status := "serving on " + addresses(ls)
-	if door.Status != "" {
-		status += "; " + door.Status
-	}
-	if len(passed) > 0 && !anyMatches(ls, host, port) {
-		log.Warn().Str("socket", addresses(ls)).Str("configured", net.JoinHostPort(host, fmt.Sprint(port))).
-			Msgf("the socket is not where the configuration says; to apply it: systemctl daemon-reload && systemctl restart %s.socket", p.Name)
-		status += "; the configuration says " + net.JoinHostPort(host, fmt.Sprint(port))
+	at := place{name: p.Name, ls: ls, activated: len(passed) > 0, host: host, port: port}
+	if text := at.mismatch(host, port); text != "" {
+		log.Warn().Str("socket", addresses(ls)).Str("configured", net.JoinHostPort(host, strconv.Itoa(port))).
+			Msg("the socket is not where the configuration says; to apply it: file-bucketctl apply")
 	}
 
 	n := notifier{env.notify, log}
@@ -236,10 +243,14 @@ func (p Program) serve(c *control, cfg *config.Config, store *object.Store, log 
 		log.Warn().Err(err).Msg("no watchdog")
 	}
 	measures := newMetrics(p.Name, cfg, store, log)
-	status += measures.listen(context.WithoutCancel(c.running), doorState{Address: addresses(ls), TLS: tlsConfig != nil, Note: door.Status})
+	noMetrics := measures.listen(context.WithoutCancel(c.running), doorState{Address: addresses(ls), TLS: tlsConfig != nil, Note: door.Status})
 	srv := newServer(c.running, measures.count(door.Handler), tlsConfig, log)
-	reloads := newReloader(p, cfg.File(), door, certs, log)
-	reloads.applied = measures.use
+	reloads := newReloader(p, cfg, door, certs, log)
+	reloads.at, reloads.applied = at, measures.use
+	status := &status{at: at, door: door.Status, metrics: noMetrics, srv: srv}
+	if env.figures > 0 {
+		status.store = cfg.Storage.Path
+	}
 	failed := srv.serve(ls)
 	watching, stopWatching := context.WithCancel(context.WithoutCancel(c.running))
 	watched := make(chan struct{})
@@ -263,13 +274,20 @@ func (p Program) serve(c *control, cfg *config.Config, store *object.Store, log 
 	}()
 	defer func() { stopWatching(); <-tended }()
 
-	n.ready(status)
+	figures, stopFigures := env.ticks()
+	defer stopFigures()
+	n.ready(status.text())
 	log.Info().Str("address", addresses(ls)).Bool("tls", tlsConfig != nil).Str("version", version).Msg("serving")
 	for {
 		select {
 		case <-c.reload:
 			n.reloading()
-			n.ready(status + reloads.reload())
+			status.reload = reloads.reload()
+			n.ready(status.text())
+		case <-figures:
+			if text, changed := status.look(); changed {
+				n.status(text)
+			}
 		case err := <-failed:
 			return errors.Join(err, srv.drain(c.forced))
 		case <-c.running.Done():
@@ -281,13 +299,4 @@ func (p Program) serve(c *control, cfg *config.Config, store *object.Store, log 
 			return err
 		}
 	}
-}
-
-func anyMatches(ls []net.Listener, host string, port int) bool {
-	for _, l := range ls {
-		if matches(l.Addr(), host, port) {
-			return true
-		}
-	}
-	return false
 }

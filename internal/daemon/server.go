@@ -44,6 +44,7 @@ type server struct {
 
 	draining atomic.Bool
 	running  inflight
+	begun    atomic.Int64 // requests since the start
 }
 
 // newServer returns a server whose requests have contexts below ctx. tlsConfig
@@ -74,6 +75,7 @@ func newServer(ctx context.Context, h http.Handler, tlsConfig *tls.Config, log z
 // to use another connection for the next one.
 func (s *server) track(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.begun.Add(1)
 		s.running.enter()
 		defer s.running.leave()
 		if s.draining.Load() {
@@ -82,6 +84,9 @@ func (s *server) track(h http.Handler) http.Handler {
 		h.ServeHTTP(w, r)
 	})
 }
+
+// requests counts those that came since the start, and those that run.
+func (s *server) requests() (all int64, running int) { return s.begun.Load(), s.running.count() }
 
 // serve serves each listener in a goroutine. What ends one early goes to the
 // channel, which is never closed.

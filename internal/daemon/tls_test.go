@@ -390,7 +390,7 @@ func TestReloadTLS(t *testing.T) {
 		}
 		writeConfig(t, i.path, anyPort)
 		reload()
-		i.line("turns TLS on or off")
+		i.line("a reload does not apply what has changed in")
 		shows("four")
 		i.stop()
 	}
