@@ -32,7 +32,8 @@ type command struct {
 // commands lists every subcommand, in the order of the help.
 func commands() []command {
 	return []command{
-		initCommand(), configCheckCommand(), tokenNewCommand(), tokenListCommand(), tokenRevokeCommand(), runCommand(),
+		initCommand(), configCheckCommand(), applyCommand(), tlsInitCommand(),
+		tokenNewCommand(), tokenListCommand(), tokenRevokeCommand(), runCommand(),
 		lsCommand(), getCommand(), putCommand(), rmCommand(), mbCommand(), rbCommand(), shareCommand(),
 		statusCommand(), expireCommand(),
 		statsCommand(), gcCommand(), checkCommand(), backupCommand(), restoreCommand(), rebuildCommand(),

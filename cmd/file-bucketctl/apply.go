@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"hugbucket/internal/daemon"
+)
+
+func applyCommand() command {
+	return command{
+		name:    "apply",
+		summary: "check the configuration and bring the running daemons up to it",
+		details: `
+A configuration with an error is refused before anything is done. Each daemon
+that runs is reloaded; what has changed beyond what a reload applies restarts
+it, and another address restarts its socket too. Requests that run come to
+their end; but for a socket that moves, no client is refused.
+
+It needs root and systemd.`,
+		setup: func(flags *flag.FlagSet) func(context.Context, env, []string) error {
+			path := configFlag(flags)
+			return func(ctx context.Context, e env, args []string) error {
+				if err := noArgs(args); err != nil {
+					return err
+				}
+				return apply(ctx, e, *path, newSystemd())
+			}
+		},
+	}
+}
+
+func apply(ctx context.Context, e env, path string, s systemd) error {
+	cfg, warnings, err := daemon.CheckConfig(path)
+	if err != nil {
+		return err
+	}
+	for _, w := range warnings {
+		if _, err := fmt.Fprintf(e.stderr, "%s: warning: %s\n", name, w); err != nil {
+			return err
+		}
+	}
+	if !s.runs() {
+		return errors.New("systemd does not run here: restart the daemons in the way that they were started")
+	}
+	states := make(map[string]unitState)
+	var errs []error
+	for _, u := range units() {
+		state, err := s.state(ctx, u.name)
+		errs = append(errs, err)
+		states[u.name] = state
+		host, port := u.address(cfg)
+		// What the generator cannot write would be left as it is, in silence.
+		if _, _, err := listenStream(host, port); err != nil && state.socket {
+			key := u.section + "host"
+			if port == 0 {
+				key = u.section + "port"
+			}
+			errs = append(errs, &daemon.ConfigError{Err: cfg.Problem(key, "%s", err)})
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	if err := s.call(ctx, "daemon-reload"); err != nil {
+		return err
+	}
+	// One door's trouble does not keep the others from what they should do.
+	for _, u := range units() {
+		done, err := s.apply(ctx, u.name, states[u.name])
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", u.name, err))
+			continue
+		}
+		if _, err := fmt.Fprintf(e.stdout, "%s: %s\n", u.name, done); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// unitState says which of a door's units are active.
+type unitState struct{ socket, service bool }
+
+// systemd is the system manager of this machine.
+type systemd struct {
+	systemctl string // program
+	booted    string // a directory that is there when systemd runs
+	runtime   string // directory of the services' runtime directories
+}
+
+func newSystemd() systemd {
+	return systemd{systemctl: "systemctl", booted: "/run/systemd/system", runtime: "/run"}
+}
+
+func (s systemd) runs() bool {
+	fi, err := os.Lstat(s.booted)
+	return err == nil && fi.IsDir()
+}
+
+// output runs systemctl and returns what it says on stdout.
+func (s systemd) output(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, s.systemctl, args...)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		err = fmt.Errorf("systemctl %s: %w", strings.Join(args, " "), err)
+		if text := strings.TrimSpace(stderr.String()); text != "" {
+			err = fmt.Errorf("%w: %s", err, text)
+		}
+	}
+	return strings.TrimSpace(string(out)), err
+}
+
+func (s systemd) call(ctx context.Context, args ...string) error {
+	_, err := s.output(ctx, args...)
+	return err
+}
+
+// active says whether a unit is active, or about to be. A unit that does not exist is not.
+func (s systemd) active(ctx context.Context, unit string) (bool, error) {
+	out, err := s.output(ctx, "show", "--property=ActiveState", "--value", unit)
+	return out == "active" || out == "reloading" || out == "activating", err
+}
+
+func (s systemd) state(ctx context.Context, door string) (st unitState, err error) {
+	if st.socket, err = s.active(ctx, door+".socket"); err != nil {
+		return st, err
+	}
+	st.service, err = s.active(ctx, door+".service")
+	return st, err
+}
+
+// reload reloads the service of a door and returns what came of it. An error says why nothing has changed.
+func (s systemd) reload(ctx context.Context, door string) (daemon.Outcome, error) {
+	err := s.call(ctx, "reload", door+".service")
+	o, readErr := daemon.ReadReload(filepath.Join(s.runtime, door, "reload"))
+	switch {
+	case err != nil && readErr == nil && o.Failure != "":
+		return o, errors.New("not reloaded, the old configuration is kept: " + o.Failure)
+	case err != nil:
+		return o, err
+	}
+	return o, readErr
+}
+
+// apply brings one door up to the configuration, and says what was done.
+func (s systemd) apply(ctx context.Context, door string, st unitState) (string, error) {
+	switch {
+	case !st.socket && !st.service:
+		return "does not run; systemctl enable --now " + door + ".socket " + door + ".service starts it", nil
+	case !st.service:
+		// Nobody is served, so nobody is cut off; and the socket may be where it should not be.
+		return "started", s.call(ctx, "restart", door+".socket", door+".service")
+	}
+	o, err := s.reload(ctx, door)
+	switch {
+	case err != nil:
+		return "", err
+	case o.NeedsSocket():
+		return "restarted, with its socket", s.call(ctx, "restart", door+".socket", door+".service")
+	case o.NeedsRestart():
+		return "restarted", s.call(ctx, "restart", door+".service")
+	default:
+		return "reloaded", nil
+	}
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"hugbucket/internal/daemon"
+)
+
+// fakeSystemd is a systemctl that writes down what it is told. Units are active when the directory has a file of their name;
+// a reload fails when there is "X.service.refuses".
+func fakeSystemd(t *testing.T, files map[string]string) (s systemd, calls func() string) {
+	t.Helper()
+	dir := t.TempDir()
+	script := `#!/bin/sh
+cd ` + dir + `
+case "$1" in
+show) if [ -e "$4" ]; then echo active; else echo inactive; fi; exit;;
+reload) if [ -e "$2.refuses" ]; then echo "$*" >>calls; echo "Job failed." >&2; exit 1; fi;;
+esac
+echo "$*" >>calls
+`
+	files["systemctl"] = script
+	for name, text := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return systemd{systemctl: filepath.Join(dir, "systemctl"), booted: dir, runtime: dir}, func() string {
+		text, err := os.ReadFile(filepath.Join(dir, "calls"))
+		if err != nil && !os.IsNotExist(err) {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+}
+
+const (
+	reloads  = "daemon-reload\nreload file-bucketd.service\n"
+	noS3     = "hugbucket-s3d: does not run; systemctl enable --now hugbucket-s3d.socket hugbucket-s3d.service starts it\n"
+	oldState = "file-bucketd/reload"
+)
+
+func TestApply(t *testing.T) {
+	for name, c := range map[string]struct {
+		config        string
+		files         map[string]string
+		code          int
+		calls, stdout string
+		stderr        string
+	}{
+		"reload": {
+			`{}`, map[string]string{"file-bucketd.socket": "", "file-bucketd.service": "", oldState: "3 ok\n"},
+			0, reloads, "file-bucketd: reloaded\n" + noS3, "",
+		},
+		"restart": {
+			`{}`, map[string]string{"file-bucketd.socket": "", "file-bucketd.service": "", oldState: "3 ok; restart to apply home\n"},
+			0, reloads + "restart file-bucketd.service\n", "file-bucketd: restarted\n" + noS3, "",
+		},
+		"move": {
+			`{"port": 8080}`, map[string]string{"file-bucketd.socket": "", "file-bucketd.service": "", oldState: "3 ok; restart the socket to apply the address; restart to apply home\n"},
+			0, reloads + "restart file-bucketd.socket file-bucketd.service\n", "file-bucketd: restarted, with its socket\n" + noS3, "",
+		},
+		"start": {
+			`{}`, map[string]string{"file-bucketd.socket": ""},
+			0, "daemon-reload\nrestart file-bucketd.socket file-bucketd.service\n", "file-bucketd: started\n" + noS3, "",
+		},
+		"refused by one": {
+			`{}`, map[string]string{
+				"file-bucketd.service": "", "file-bucketd.service.refuses": "", oldState: "3 /etc/x:1: no\n",
+				"hugbucket-s3d.service": "", "hugbucket-s3d/reload": "1 ok\n",
+			},
+			1, reloads + "reload hugbucket-s3d.service\n", "hugbucket-s3d: reloaded\n", "file-bucketctl: file-bucketd: not reloaded, the old configuration is kept: /etc/x:1: no\n",
+		},
+		"not reloaded": {
+			`{}`, map[string]string{"file-bucketd.service": "", "file-bucketd.service.refuses": "", oldState: "3 ok\n"},
+			1, reloads, noS3, "file-bucketctl: file-bucketd: systemctl reload file-bucketd.service: exit status 1: Job failed.\n",
+		},
+		"bad": {
+			`{"prot": 1}`, map[string]string{"file-bucketd.service": ""},
+			78, "", "", "file-bucketctl: FILE:1: prot: unknown key (did you mean \"port\"?)\n",
+		},
+		"name": {
+			"{\"port\": 0,\n\"s3\": {\"host\": \"nas\"}}", map[string]string{"file-bucketd.socket": "", "hugbucket-s3d.socket": ""},
+			78, "", "", "file-bucketctl: FILE:1: port: a socket unit needs a port from 1 to 65535, not 0\nFILE:2: s3.host: a socket unit needs an address, not the name \"nas\"\n",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "config.json")
+			if err := os.WriteFile(path, []byte(c.config), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s, calls := fakeSystemd(t, c.files)
+			var out, fail bytes.Buffer
+			err := apply(t.Context(), env{&out, &fail}, path, s)
+			code := daemon.Report(&fail, "file-bucketctl", err)
+			stderr := strings.ReplaceAll(c.stderr, "FILE", path)
+			if code != c.code || out.String() != c.stdout || fail.String() != stderr || calls() != c.calls {
+				t.Errorf("got %d %q %q, called %q\nwant %d %q %q, %q", code, &out, &fail, calls(), c.code, c.stdout, stderr, c.calls)
+			}
+		})
+	}
+}
+
+func TestApplyWithoutSystemd(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config.json")
+	if err := os.WriteFile(path, []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err := apply(t.Context(), env{}, path, systemd{systemctl: "/none", booted: filepath.Join(path, "none")})
+	if err == nil || !strings.Contains(err.Error(), "systemd does not run here") {
+		t.Error(err)
+	}
+}
