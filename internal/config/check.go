@@ -256,7 +256,9 @@ func (c *checker) s3() {
 		c.fail("s3.upload_expiry", "must be at least 1h")
 	}
 	c.domains(s.Domain)
-	c.bothOrNeither("s3.access_key", s.AccessKey, "s3.secret_key", s.SecretKey)
+	if s.SecretKey != "" || !heldElsewhere(s3Credential) {
+		c.bothOrNeither("s3.access_key", s.AccessKey, "s3.secret_key", s.SecretKey)
+	}
 	c.accessKey("s3.access_key", s.AccessKey)
 	seen := map[string]string{}
 	if s.AccessKey != "" {
@@ -328,7 +330,9 @@ func (c *checker) accessKey(key, value string) {
 
 func (c *checker) ftp() {
 	f := c.cfg.FTP
-	c.bothOrNeither("ftp.username", f.Username, "ftp.password", f.Password)
+	if f.Password != "" || !heldElsewhere(ftpCredential) {
+		c.bothOrNeither("ftp.username", f.Username, "ftp.password", f.Password)
+	}
 	if f.PublicHost != "" {
 		if addr, err := netip.ParseAddr(f.PublicHost); err != nil || !addr.Is4() {
 			c.fail("ftp.public_host", "%q is not an IPv4 address", f.PublicHost)

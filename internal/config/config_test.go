@@ -15,6 +15,7 @@ func clearSecrets(t *testing.T) {
 	t.Helper()
 	for _, name := range []string{
 		"CREDENTIALS_DIRECTORY", "HF_TOKEN", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "FTP_USERNAME", "FTP_PASSWORD",
+		"INVOCATION_ID",
 	} {
 		t.Setenv(name, "")
 	}
@@ -242,5 +243,30 @@ func TestSecretErrors(t *testing.T) {
 	want = "config.json:1: s3.access_key: is set but s3.secret_key is not; set both or neither"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+// TestSecretsOfOtherDoors: a secret that systemd hands to one door does not keep the others from starting.
+func TestSecretsOfOtherDoors(t *testing.T) {
+	clearSecrets(t)
+	const half = `{"s3": {"access_key": "AK"}}`
+	if _, err := parse("config.json", []byte(half)); err == nil {
+		t.Error("half a pair was taken")
+	}
+	t.Setenv("INVOCATION_ID", "1")
+	mustParse(t, half)
+	// Without the access key the door would be open to everybody.
+	if _, err := parse("config.json", []byte(`{"s3": {"secret_key": "SK"}}`)); err == nil {
+		t.Error("the other half was taken")
+	}
+	dir := t.TempDir()
+	if stored("s3-secret-key", filepath.Join(dir, "none"), dir) {
+		t.Error("found where there is none")
+	}
+	if err := os.WriteFile(filepath.Join(dir, "s3-secret-key"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if !stored("s3-secret-key", filepath.Join(dir, "none"), dir) {
+		t.Error("not found")
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -22,18 +23,40 @@ type secret struct {
 	env        string
 }
 
+// Names of systemd credentials.
+const (
+	s3Credential  = "s3-secret-key"
+	ftpCredential = "ftp-password"
+)
+
+// heldElsewhere says whether a secret that this process does not have may be one that systemd hands to the door which needs
+// it, and to nobody else: a service cannot know what others are handed, and an administrator's shell only what systemd's
+// stores hold. The door itself refuses to do without.
+func heldElsewhere(credential string) bool {
+	return os.Getenv("INVOCATION_ID") != "" || stored(credential,
+		"/etc/credstore", "/etc/credstore.encrypted", "/run/credstore", "/run/credstore.encrypted")
+}
+
+// stored says whether one of the directories has a credential.
+func stored(credential string, dirs ...string) bool {
+	return slices.ContainsFunc(dirs, func(dir string) bool {
+		_, err := os.Lstat(filepath.Join(dir, credential))
+		return err == nil
+	})
+}
+
 // secrets lists every secret of a configuration.
 func secrets(cfg *Config) []secret {
 	list := []secret{
 		{value: &cfg.S3.AccessKey, key: "s3.access_key", env: "AWS_ACCESS_KEY_ID"},
 		{
 			value: &cfg.S3.SecretKey, key: "s3.secret_key", file: &cfg.S3.SecretKeyFile,
-			credential: "s3-secret-key", env: "AWS_SECRET_ACCESS_KEY",
+			credential: s3Credential, env: "AWS_SECRET_ACCESS_KEY",
 		},
 		{value: &cfg.FTP.Username, key: "ftp.username", env: "FTP_USERNAME"},
 		{
 			value: &cfg.FTP.Password, key: "ftp.password", file: &cfg.FTP.PasswordFile,
-			credential: "ftp-password", env: "FTP_PASSWORD",
+			credential: ftpCredential, env: "FTP_PASSWORD",
 		},
 	}
 	if cfg.Storage.Driver == "hub" {

@@ -79,6 +79,9 @@ func (q *request) verify(where shape) error {
 	}
 	key := q.s.signer.key(c, secret)
 	match := sameSignature(hexHMAC(key, toSign), c.signature)
+	if k == nil || !ok || !match {
+		q.guess = shownKey(c.accessKey)
+	}
 	switch {
 	case k == nil:
 		return invalidAccessKey.err("AWSAccessKeyId", c.accessKey)
