@@ -164,7 +164,7 @@ func (s systemd) apply(ctx context.Context, door string, st unitState) (string, 
 	switch {
 	case err != nil:
 		return "", err
-	case o.NeedsSocket():
+	case o.NeedsSocket(), st.socket && o.Own():
 		return "restarted, with its socket", s.call(ctx, "restart", door+".socket", door+".service")
 	case o.NeedsRestart():
 		return "restarted", s.call(ctx, "restart", door+".service")

@@ -68,6 +68,14 @@ func TestApply(t *testing.T) {
 			`{"port": 8080}`, map[string]string{"file-bucketd.socket": "", "file-bucketd.service": "", oldState: "3 ok; restart the socket to apply the address; restart to apply home\n"},
 			0, reloads + "restart file-bucketd.socket file-bucketd.service\n", "file-bucketd: restarted, with its socket\n" + noS3, "",
 		},
+		"socket that listens no more": {
+			`{}`, map[string]string{"file-bucketd.socket": "", "file-bucketd.service": "", oldState: "3 ok; listening without the socket unit\n"},
+			0, reloads + "restart file-bucketd.socket file-bucketd.service\n", "file-bucketd: restarted, with its socket\n" + noS3, "",
+		},
+		"no socket": {
+			`{}`, map[string]string{"file-bucketd.service": "", oldState: "3 ok; listening without the socket unit\n"},
+			0, reloads, "file-bucketd: reloaded\n" + noS3, "",
+		},
 		"start": {
 			`{}`, map[string]string{"file-bucketd.socket": ""},
 			0, "daemon-reload\nrestart file-bucketd.socket file-bucketd.service\n", "file-bucketd: started\n" + noS3, "",

@@ -22,11 +22,16 @@ const reloading = "reloading"
 // What notes say.
 const (
 	noteSocket  = "; restart the socket to apply the address"
+	noteOwn     = "; listening without the socket unit"
 	noteRestart = "; restart to apply "
 )
 
 // NeedsSocket says whether the socket unit has to be restarted, and the service with it.
 func (o Outcome) NeedsSocket() bool { return strings.Contains(o.Note, noteSocket) }
+
+// Own says that systemd started the daemon and passed it no socket. Where the socket unit is active, that one listens no more:
+// it was told of another address while it ran, and has to be restarted with the service.
+func (o Outcome) Own() bool { return strings.Contains(o.Note, noteOwn) }
 
 // NeedsRestart says whether the service has to be restarted.
 func (o Outcome) NeedsRestart() bool { return strings.Contains(o.Note, noteRestart) }

@@ -16,6 +16,7 @@ type reloader struct {
 	program    Program
 	started    *config.Config // that of the start
 	at         place
+	service    bool // systemd started the process
 	door       *Door
 	certs      *certificates // nil without TLS
 	log        zerolog.Logger
@@ -92,6 +93,9 @@ func (r *reloader) left(cfg *config.Config) string {
 		r.log.Warn().Msg("the socket is not where the configuration says; to apply it: file-bucketctl apply")
 	case !r.at.activated && (host != r.at.host || port != r.at.port):
 		names = append(names, "the address")
+	}
+	if r.service && !r.at.activated {
+		note += noteOwn
 	}
 	if len(names) > 0 {
 		list := strings.Join(names, ", ")

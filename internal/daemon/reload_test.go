@@ -87,20 +87,23 @@ func TestWhatAReloadLeaves(t *testing.T) {
 	for _, c := range []struct {
 		before, after, note string
 		socket, restart     bool
+		service             bool
 	}{
-		{anyPort, anyPort, "", false, false},
-		{anyPort, `{"host": "127.0.0.1", "port": 0, "buckets": ["another-token"], "s3": {"region": "x"}}`, "", false, false},
-		{anyPort, `{"host": "127.0.0.1", "port": 0, "home": "/b", "storage": {"path": "/b"}}`, "; restart to apply storage, home", false, true},
-		{anyPort, `{"host": "127.0.0.2", "port": 0}`, "; restart to apply the address", false, true},
-		{activated, activated, "", false, false},
-		{activated, anyPort, "; restart the socket to apply the address", true, false},
-		{activated, `{"home": "/b"}`, "; restart the socket to apply the address; restart to apply home", true, true},
+		{anyPort, anyPort, "", false, false, false},
+		{anyPort, `{"host": "127.0.0.1", "port": 0, "buckets": ["another-token"], "s3": {"region": "x"}}`, "", false, false, false},
+		{anyPort, `{"host": "127.0.0.1", "port": 0, "home": "/b", "storage": {"path": "/b"}}`, "; restart to apply storage, home", false, true, false},
+		{anyPort, `{"host": "127.0.0.2", "port": 0}`, "; restart to apply the address", false, true, false},
+		{activated, activated, "", false, false, true},
+		{anyPort, anyPort, "; listening without the socket unit", false, false, true},
+		{activated, anyPort, "; restart the socket to apply the address", true, false, false},
+		{activated, `{"home": "/b"}`, "; restart the socket to apply the address; restart to apply home", true, true, false},
 	} {
 		runtime := t.TempDir()
 		t.Setenv("RUNTIME_DIRECTORY", runtime)
 		p := testProgram(hello)
 		p.Settings = func(cfg *config.Config) []Setting { return []Setting{{"home", cfg.Home}} }
 		i := start(t, p, c.before, func(env *surroundings) {
+			env.service = c.service
 			if c.before != activated {
 				return
 			}
@@ -123,7 +126,7 @@ func TestWhatAReloadLeaves(t *testing.T) {
 			t.Errorf("%s: systemd was told %q", c.after, got)
 		}
 		got, err := ReadReload(filepath.Join(runtime, "reload"))
-		if want := (Outcome{Generation: 1, Note: c.note}); err != nil || got != want || got.NeedsSocket() != c.socket || got.NeedsRestart() != c.restart {
+		if want := (Outcome{Generation: 1, Note: c.note}); err != nil || got != want || got.NeedsSocket() != c.socket || got.Own() != (c.note == noteOwn) || got.NeedsRestart() != c.restart {
 			t.Errorf("%s: %+v, %v, want %+v", c.after, got, err, want)
 		}
 		i.stop()

@@ -67,6 +67,7 @@ type surroundings struct {
 	signals        <-chan os.Signal
 	listeners      func() (map[string][]net.Listener, error)
 	notify         func(state string) error
+	service        bool          // systemd started the process
 	figures        time.Duration // between two looks at the figures in the status; 0 is never
 	openStore      func(context.Context, *config.Config, zerolog.Logger) (*object.Store, error)
 }
@@ -79,7 +80,8 @@ func Run(ctx context.Context, p Program, args []string, stdout, stderr io.Writer
 	defer signal.Stop(signals)
 	return p.run(ctx, args, surroundings{
 		stdout: stdout, stderr: stderr, signals: signals,
-		listeners: activation.ListenersWithNames, notify: systemdNotify, figures: figuresEvery, openStore: OpenStore,
+		listeners: activation.ListenersWithNames, notify: systemdNotify, openStore: OpenStore,
+		service: os.Getenv("INVOCATION_ID") != "", figures: figuresEvery,
 	})
 }
 
@@ -246,7 +248,7 @@ func (p Program) serve(c *control, cfg *config.Config, store *object.Store, log 
 	noMetrics := measures.listen(context.WithoutCancel(c.running), doorState{Address: addresses(ls), TLS: tlsConfig != nil, Note: door.Status})
 	srv := newServer(c.running, measures.count(door.Handler), tlsConfig, log)
 	reloads := newReloader(p, cfg, door, certs, log)
-	reloads.at, reloads.applied = at, measures.use
+	reloads.at, reloads.service, reloads.applied = at, env.service, measures.use
 	status := &status{at: at, door: door.Status, metrics: noMetrics, srv: srv}
 	if env.figures > 0 {
 		status.store = cfg.Storage.Path
