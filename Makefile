@@ -55,7 +55,7 @@ run: build
 test:
 	go test ./...
 
-# Needs curl, aws, python3 with boto3[crt], and what the scripts name at their tops.
+# Needs curl, aws, python3 with boto3[crt], fail2ban-regex, and what the scripts name at their tops.
 test-clients: build
 	debian/tests/push-and-read-back bin
 	debian/tests/multipart bin
@@ -63,6 +63,7 @@ test-clients: build
 	debian/tests/tool bin
 	debian/tests/keys bin
 	debian/tests/s3-clients bin
+	debian/tests/fail2ban bin
 
 # Needs curl, python3 and chromium. SCREENSHOT is where the picture goes, if it is wanted.
 SCREENSHOT =
