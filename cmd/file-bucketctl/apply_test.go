@@ -57,46 +57,56 @@ func TestApply(t *testing.T) {
 		stderr        string
 	}{
 		"reload": {
-			`{}`, map[string]string{"file-bucketd.socket": "", "file-bucketd.service": "", oldState: "3 ok\n"},
+			`{}`,
+			map[string]string{"file-bucketd.socket": "", "file-bucketd.service": "", oldState: "3 ok\n"},
 			0, reloads, "file-bucketd: reloaded\n" + noS3, "",
 		},
 		"restart": {
-			`{}`, map[string]string{"file-bucketd.socket": "", "file-bucketd.service": "", oldState: "3 ok; restart to apply home\n"},
+			`{}`,
+			map[string]string{"file-bucketd.socket": "", "file-bucketd.service": "", oldState: "3 ok; restart to apply home\n"},
 			0, reloads + "restart file-bucketd.service\n", "file-bucketd: restarted\n" + noS3, "",
 		},
 		"move": {
-			`{"port": 8080}`, map[string]string{"file-bucketd.socket": "", "file-bucketd.service": "", oldState: "3 ok; restart the socket to apply the address; restart to apply home\n"},
+			`{"port": 8080}`,
+			map[string]string{"file-bucketd.socket": "", "file-bucketd.service": "", oldState: "3 ok; restart the socket to apply the address; restart to apply home\n"},
 			0, reloads + "restart file-bucketd.socket file-bucketd.service\n", "file-bucketd: restarted, with its socket\n" + noS3, "",
 		},
 		"socket that listens no more": {
-			`{}`, map[string]string{"file-bucketd.socket": "", "file-bucketd.service": "", oldState: "3 ok; listening without the socket unit\n"},
+			`{}`,
+			map[string]string{"file-bucketd.socket": "", "file-bucketd.service": "", oldState: "3 ok; listening without the socket unit\n"},
 			0, reloads + "restart file-bucketd.socket file-bucketd.service\n", "file-bucketd: restarted, with its socket\n" + noS3, "",
 		},
 		"no socket": {
-			`{}`, map[string]string{"file-bucketd.service": "", oldState: "3 ok; listening without the socket unit\n"},
+			`{}`,
+			map[string]string{"file-bucketd.service": "", oldState: "3 ok; listening without the socket unit\n"},
 			0, reloads, "file-bucketd: reloaded\n" + noS3, "",
 		},
 		"start": {
-			`{}`, map[string]string{"file-bucketd.socket": ""},
+			`{}`,
+			map[string]string{"file-bucketd.socket": ""},
 			0, "daemon-reload\nrestart file-bucketd.socket file-bucketd.service\n", "file-bucketd: started\n" + noS3, "",
 		},
 		"refused by one": {
-			`{}`, map[string]string{
+			`{}`,
+			map[string]string{
 				"file-bucketd.service": "", "file-bucketd.service.refuses": "", oldState: "3 /etc/x:1: no\n",
 				"hugbucket-s3d.service": "", "hugbucket-s3d/reload": "1 ok\n",
 			},
 			1, reloads + "reload hugbucket-s3d.service\n", "hugbucket-s3d: reloaded\n", "file-bucketctl: file-bucketd: not reloaded, the old configuration is kept: /etc/x:1: no\n",
 		},
 		"not reloaded": {
-			`{}`, map[string]string{"file-bucketd.service": "", "file-bucketd.service.refuses": "", oldState: "3 ok\n"},
+			`{}`,
+			map[string]string{"file-bucketd.service": "", "file-bucketd.service.refuses": "", oldState: "3 ok\n"},
 			1, reloads, noS3, "file-bucketctl: file-bucketd: systemctl reload file-bucketd.service: exit status 1: Job failed.\n",
 		},
 		"bad": {
-			`{"prot": 1}`, map[string]string{"file-bucketd.service": ""},
+			`{"prot": 1}`,
+			map[string]string{"file-bucketd.service": ""},
 			78, "", "", "file-bucketctl: FILE:1: prot: unknown key (did you mean \"port\"?)\n",
 		},
 		"name": {
-			"{\"port\": 0,\n\"s3\": {\"host\": \"nas\"}}", map[string]string{"file-bucketd.socket": "", "hugbucket-s3d.socket": ""},
+			"{\"port\": 0,\n\"s3\": {\"host\": \"nas\"}}",
+			map[string]string{"file-bucketd.socket": "", "hugbucket-s3d.socket": ""},
 			78, "", "", "file-bucketctl: FILE:1: port: a socket unit needs a port from 1 to 65535, not 0\nFILE:2: s3.host: a socket unit needs an address, not the name \"nas\"\n",
 		},
 	} {

@@ -102,6 +102,7 @@ func TestHook(t *testing.T) {
 	writeHook(t, dir, "pre-push.sh", `head -c 100000 /dev/zero; kill -9 $$`)
 	t.Setenv("HOME", "/of/the/daemon")
 	bothWays(t, dir, time.Hour, func(t *testing.T, h *Hooks) {
+		t.Helper()
 		got, err := h.Run(t.Context(), HookCall{
 			Name: "alert.sh", Args: []string{"db01", "", "with \xff and\nline"}, Env: []string{"FB_BUCKET=db01", "FB_EMPTY="},
 		})
@@ -183,6 +184,7 @@ func TestHookTime(t *testing.T) {
 	for name, wait := range map[string]time.Duration{"too long": time.Second, "ended": time.Hour} {
 		t.Run(name, func(t *testing.T) {
 			bothWays(t, dir, wait, func(t *testing.T, h *Hooks) {
+				t.Helper()
 				ctx, stop := context.WithCancel(t.Context())
 				defer stop()
 				left := make(chan string, 1)
@@ -223,6 +225,7 @@ func TestHookLeavesSomethingBehind(t *testing.T) {
 	}
 	writeHook(t, dir, "alert.sh", `echo done; read line <`+fifo+` & exit 4`)
 	bothWays(t, dir, time.Hour, func(t *testing.T, h *Hooks) {
+		t.Helper()
 		got, err := h.Run(t.Context(), HookCall{Name: "alert.sh"})
 		if err != nil || got.Code != 4 || string(got.Output) != "done\n" {
 			t.Errorf("got %d %q, %v", got.Code, got.Output, err)
