@@ -24,6 +24,7 @@ type initOptions struct {
 	host          string
 	port, s3Port  int
 	mode          fileMode
+	user          string // of the daemons; empty is the caller
 }
 
 func initCommand() command {
@@ -33,7 +34,12 @@ func initCommand() command {
 		details: `
 The configuration gets one bucket, "backup", with a random token, and a random
 S3 key pair. A file that is there already is left as it is; missing
-directories are made all the same.`,
+directories are made all the same.
+
+With --user, directories are made that user's, who may also read the
+configuration: by its group, when there is no other way. Of a configuration that
+was there, the home and the directories of its bare tokens become that user's
+too, if they are root's.`,
 		setup: func(flags *flag.FlagSet) func(context.Context, env, []string) error {
 			defaults := config.Default()
 			o := initOptions{mode: 0o600}
@@ -45,6 +51,7 @@ directories are made all the same.`,
 			flags.IntVar(&o.port, "port", defaults.Port, "`PORT` of the push door")
 			flags.IntVar(&o.s3Port, "s3-port", defaults.S3.Port, "`PORT` of the S3 door")
 			flags.Var(&o.mode, "mode", "`MODE` of the configuration file, 0600 or 0640")
+			flags.StringVar(&o.user, "user", "", "`NAME` of the user that the daemons run as, when it is not who calls this")
 			return func(_ context.Context, e env, args []string) error {
 				if err := noArgs(args); err != nil {
 					return err
@@ -89,6 +96,14 @@ func initialise(e env, o initOptions, given map[string]bool) error {
 		}
 		*d.path = abs
 	}
+	var daemons *account
+	if o.user != "" {
+		a, err := findAccount(o.user)
+		if err != nil {
+			return err
+		}
+		daemons = a
+	}
 	text, err := newConfig(o)
 	if err != nil {
 		return err
@@ -98,6 +113,11 @@ func initialise(e env, o initOptions, given map[string]bool) error {
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
+	if daemons != nil {
+		if err := daemons.mayRead(o.config); err != nil {
+			return err
+		}
+	}
 	cfg, err := daemon.LoadConfig(o.config)
 	if err != nil {
 		if fresh {
@@ -105,16 +125,41 @@ func initialise(e env, o initOptions, given map[string]bool) error {
 		}
 		return err
 	}
-	for _, dir := range []string{cfg.Home, cfg.Storage.Path} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return err
-		}
+	if err := makeDirs(cfg, daemons); err != nil {
+		return err
 	}
 	if fresh {
 		_, err := fmt.Fprintf(e.stdout, "%s: made\n", o.config)
 		return err
 	}
 	return tellKept(e, cfg, o, given)
+}
+
+// makeDirs makes the directories that a configuration names. daemons is nil when they are the caller's.
+func makeDirs(cfg *config.Config, daemons *account) error {
+	for _, dir := range []string{cfg.Home, cfg.Storage.Path} {
+		if daemons == nil {
+			if err := os.MkdirAll(dir, 0o700); err != nil {
+				return err
+			}
+		} else if err := daemons.makeDir(dir); err != nil {
+			return err
+		}
+	}
+	if daemons == nil {
+		return nil
+	}
+	if err := daemons.takeOver(cfg.Home); err != nil {
+		return err
+	}
+	for _, b := range cfg.Buckets {
+		if b.Name == "" {
+			if err := daemons.takeOver(filepath.Join(cfg.Home, b.Token)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // tellKept says which of the given flags an existing configuration does not
