@@ -1,6 +1,8 @@
 # file-bucket. `make run` tries it out, `make check` is what a change must pass.
 
 GOLANGCI = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+# Newer ones need modules that cannot be had by version.
+NFPM = go run github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
 
 # A tag if there is one, else what the changelog says is in the making.
 VERSION := $(shell git describe --tags --match 'v[0-9]*' --dirty 2>/dev/null | sed 's/^v//')
@@ -8,7 +10,8 @@ ifeq ($(VERSION),)
 VERSION := $(shell sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)
 endif
 
-GOBUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X hugbucket/internal/daemon.version=$(VERSION)"
+# From here on the same source makes the same bytes: builds say nothing about where and when.
+GOBUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X hugbucket/internal/daemon.version=$(VERSION)"
 
 FUZZTIME   = 30s
 BENCH      = .
@@ -24,10 +27,18 @@ VAR     = var
 HOST    =
 PORT    =
 S3_PORT =
+
+# Of `make test-appliance`: which Debian, bookworm or trixie.
+DEBIAN = bookworm
 # A configuration that is there keeps its host, unless somebody asks for another: then init says so.
 RUN_HOST = $(or $(HOST),$(if $(shell test -e '$(VAR)/config.json' && echo there),,127.0.0.1))
 
-.PHONY: build cross run test test-clients test-page test-s3tests check race fuzz lint fmt bench soak model scale clean
+# Of `make deb`: for which machines, and which version; what is made then is stamped with the date of the changelog.
+DEB_ARCHS   = amd64 arm64 armhf
+DEB_VERSION = $(shell sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)
+DEB_DATE    = $(shell date -d "$$(sed -n 's/^ -- .*>  //p' debian/changelog | head -n 1)" +%s)
+
+.PHONY: build cross deb lint-deb run test test-appliance test-clients test-page test-s3tests check race fuzz lint fmt bench soak model scale clean
 
 build:
 	@mkdir -p bin
@@ -40,6 +51,27 @@ cross:
 			echo "linux/$$target"; \
 			env GOOS=linux GOARCH=$$target $(GOBUILD) -o "$$dir/" ./cmd/...; \
 		done
+
+# dist/file-bucket_VERSION_ARCH.deb, the same bytes whoever builds it and where.
+deb:
+	@mkdir -p dist
+	@set -e; umask 022; for arch in $(DEB_ARCHS); do \
+		case $$arch in armhf) env="GOARCH=arm GOARM=7" nfpm=arm7;; *) env="GOARCH=$$arch" nfpm=$$arch;; esac; \
+		rm -rf dist/stage && mkdir -p dist/stage/bin dist/stage/man; \
+		env GOOS=linux $$env $(MAKE) --no-print-directory stage VERSION='$(DEB_VERSION)' >/dev/null; \
+		env SOURCE_DATE_EPOCH=$(DEB_DATE) DEB_ARCH=$$nfpm DEB_VERSION='$(DEB_VERSION)' \
+			$(NFPM) package --config nfpm.yaml --packager deb --target 'dist/file-bucket_$(DEB_VERSION)_'$$arch.deb; \
+	done; rm -rf dist/stage
+
+# What nfpm.yaml takes from dist/stage, for the machine that GOARCH names.
+.PHONY: stage
+stage:
+	$(GOBUILD) -o dist/stage/bin/ ./cmd/...
+	set -e; for page in man/*.[58]; do gzip -9nc "$$page" >"dist/stage/man/$${page#man/}.gz"; done
+	gzip -9nc debian/changelog >dist/stage/changelog.gz
+
+lint-deb: deb
+	lintian --pedantic -EI --fail-on error,warning,info,pedantic dist/*.deb
 
 # Who tries out the doors has cloud credentials in the environment more often than not: they are not for these doors.
 run: export AWS_ACCESS_KEY_ID =
@@ -69,6 +101,11 @@ test-clients: build
 SCREENSHOT =
 test-page: build
 	debian/tests/status-page bin $(SCREENSHOT)
+
+# Installs the package in a booted Debian and uses it. Needs root, systemd-nspawn and debootstrap; the first run downloads a
+# Debian into the cache directory.
+test-appliance:
+	debian/tests/appliance $(DEBIAN)
 
 # S3TESTS is a clone of ceph/s3-tests, or a directory with its files. The script says which commit, and what it needs.
 test-s3tests: build
