@@ -68,6 +68,7 @@ deb:
 stage:
 	$(GOBUILD) -o dist/stage/bin/ ./cmd/...
 	set -e; for page in man/*.[58]; do gzip -9nc "$$page" >"dist/stage/man/$${page#man/}.gz"; done
+	env GOOS= GOARCH= GOARM= go run ./cmd/file-bucketctl completion bash >dist/stage/completion
 	gzip -9nc debian/changelog >dist/stage/changelog.gz
 
 lint-deb: deb
