@@ -25,7 +25,7 @@ func complete(t *testing.T, words ...string) string {
 func TestBashCompletesCommandsAndFlags(t *testing.T) {
 	for line, want := range map[string]string{
 		"re":                  "restore rebuild",
-		"t":                   "token",
+		"t":                   "tls token",
 		"token ":              "new list revoke",
 		"token re":            "revoke",
 		"token revoke --l":    "--last",
