@@ -47,10 +47,10 @@ type watch struct {
 
 	now   func() time.Time
 	log   zerolog.Logger
-	hooks alerter // nil is that of the configuration
+	hooks hooks // nil is those of the configuration
 }
 
-// run looks with the rights of the store's owner, and alerts with the caller's: hooks know how to give these up themselves.
+// run looks with the rights of the store's owner, and alerts with the caller's, which newHooks knows to give up.
 func (w watch) run(ctx context.Context, e env) error {
 	next := &daemon.Watch{Looked: w.now(), Buckets: make(map[string]daemon.Watched)} // without those of which nothing is expected any more
 	var state *daemon.Watch
@@ -70,7 +70,7 @@ func (w watch) run(ctx context.Context, e env) error {
 		return err
 	}
 	if w.hooks == nil {
-		if w.hooks, err = newAlertHook(cfg); err != nil {
+		if w.hooks, err = newHooks(cfg, w.log); err != nil {
 			return err
 		}
 	}
@@ -103,8 +103,7 @@ func (w watch) look(ctx context.Context, x daemon.Expected, was daemon.Watched, 
 	if told {
 		return was
 	}
-	err := w.hooks.alert(ctx, x, now)
-	if err != nil && !errors.Is(err, errNoAlert) {
+	if err := alert(ctx, w.hooks, x, now); err != nil {
 		w.log.Error().Err(err).Str("event", "alert-failed").Str("bucket", x.Bucket).Msg("nobody was alerted; the next watch tries again")
 		return was
 	}

@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -43,20 +45,23 @@ func (s testStore) configure(t *testing.T, keys string) {
 
 // heardAlerts takes note of alerts, and fails while it is to.
 type heardAlerts struct {
-	err   error
-	heard []string
+	code  int
+	heard []string // the arguments of each, with whether anything ever came in the place of when
 }
 
-func (h *heardAlerts) alert(_ context.Context, x daemon.Expected, now time.Time) error {
-	h.heard = append(h.heard, fmt.Sprint(x.Bucket, " ", !x.Last.IsZero(), " ", int(x.Waited(now).Hours())))
-	return h.err
+func (h *heardAlerts) Run(_ context.Context, call daemon.HookCall) (daemon.HookResult, error) {
+	if len(call.Args) == 3 {
+		call.Args[1] = strconv.FormatBool(call.Args[1] != "never")
+	}
+	h.heard = append(h.heard, strings.Join(call.Args, " "))
+	return daemon.HookResult{Code: h.code, Output: []byte("no mail\n")}, nil
 }
 
 // watchAt lets the watch look at a time, and returns what it logged as level:event:bucket.
-func (s testStore) watchAt(t *testing.T, now time.Time, hooks alerter) (logged []string) {
+func (s testStore) watchAt(t *testing.T, now time.Time, h hooks) (logged []string) {
 	t.Helper()
 	var out bytes.Buffer
-	w := watch{storeFlags: testFlags(s), now: func() time.Time { return now }, log: zerolog.New(&out), hooks: hooks}
+	w := watch{storeFlags: testFlags(s), now: func() time.Time { return now }, log: zerolog.New(&out), hooks: h}
 	var fail bytes.Buffer
 	if err := w.run(t.Context(), env{&fail, &fail}); err != nil || fail.Len() > 0 {
 		t.Fatal(err, &fail)
@@ -111,68 +116,140 @@ func TestWatchAlertsOncePerLapse(t *testing.T) {
 				if st.put {
 					s.put(t, 10, "late")
 				}
-				hooks := &heardAlerts{}
+				h := &heardAlerts{}
 				if st.fails {
-					hooks.err = errors.New("no mail")
+					h.code = 1
 				}
-				logged := s.watchAt(t, start.Add(st.at), hooks)
-				if !slices.Equal(logged, st.logged) || !slices.Equal(hooks.heard, st.alerts) {
-					t.Errorf("at %v: logged %q, want %q; alerts %q, want %q", st.at, logged, st.logged, hooks.heard, st.alerts)
+				logged := s.watchAt(t, start.Add(st.at), h)
+				if !slices.Equal(logged, st.logged) || !slices.Equal(h.heard, st.alerts) {
+					t.Errorf("at %v: logged %q, want %q; alerts %q, want %q", st.at, logged, st.logged, h.heard, st.alerts)
 				}
 			}
 		})
 	}
 }
 
-// TestWatchRunsTheHook lets a real one say what it was given.
-func TestWatchRunsTheHook(t *testing.T) {
-	t.Setenv("SECRET", "of the caller")
-	s := expecting(t, true)
-	dir := t.TempDir()
-	hook, out := filepath.Join(dir, "alert.sh"), filepath.Join(dir, "out")
-	script := func(text string) {
-		t.Helper()
-		if err := os.WriteFile(hook, []byte("#!/bin/sh\n"+text), 0o755); err != nil {
+// alertScript makes a directory of hooks with alert.sh in it, unless its text is empty.
+func alertScript(t *testing.T, text string) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	if text == "" {
+		return dir
+	}
+	path := filepath.Join(dir, "alert.sh")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []string{filepath.Dir(dir), dir, path} { // whatever the umask
+		if err := os.Chmod(p, 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	h := alertHook{dir: dir, timeout: time.Hour}
+	return dir
+}
+
+// hooksIn are those of a directory, and of a store in another, where no service manager runs them.
+func hooksIn(t *testing.T, dir, store string) *daemon.Hooks {
+	t.Helper()
+	cfg := config.Default()
+	cfg.Hooks.Dir, cfg.Storage.Path = dir, store
+	h, err := newHooks(cfg, zerolog.New(t.Output()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Socket = filepath.Join(t.TempDir(), "none")
+	return h
+}
+
+// TestAlertRunsTheHook lets a real one say what it was given.
+func TestAlertRunsTheHook(t *testing.T) {
+	t.Setenv("SECRET", "of the caller")
+	out := filepath.Join(t.TempDir(), "out")
+	h := hooksIn(t, alertScript(t, `echo "$# $1 $2 $3 $FB_BUCKET $SECRET" >`+out), t.TempDir())
 	now := time.Now()
-	if logged := s.watchAt(t, now.Add(27*time.Hour), h); !slices.Equal(logged, []string{"warn:overdue:backup"}) {
-		t.Errorf("without a hook: %q", logged)
-	}
-	script(`echo "$# $1 $2 $3 $FB_BUCKET $SECRET" >` + out)
 	x := daemon.Expected{Bucket: "backup", Every: time.Hour, Last: now.UTC().Truncate(time.Second), Since: now}
-	if err := h.alert(t.Context(), x, now.Add(90*time.Minute)); err != nil {
-		t.Fatal(err)
+	for _, want := range []string{"3 backup " + x.Last.Format(time.RFC3339) + " 1 backup \n", "3 backup never 1 backup \n"} {
+		if err := alert(t.Context(), h, x, now.Add(90*time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(out); err != nil || string(got) != want {
+			t.Errorf("it was given %q, %v", got, err)
+		}
+		x.Last = time.Time{}
 	}
-	if got, err := os.ReadFile(out); err != nil || string(got) != fmt.Sprintf("3 backup %s 1 backup \n", x.Last.Format(time.RFC3339)) {
-		t.Errorf("it was given %q, %v", got, err)
+	if err := alert(t.Context(), hooksIn(t, alertScript(t, ""), t.TempDir()), x, now); err != nil {
+		t.Errorf("without a hook: %v", err)
 	}
-	x.Last = time.Time{}
-	if err := h.alert(t.Context(), x, now); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := os.ReadFile(out); err != nil || string(got) != "3 backup never 0 backup \n" {
-		t.Errorf("it was given %q, %v", got, err)
-	}
-	script("echo no mail; exit 3")
-	if err := h.alert(t.Context(), x, now); err == nil || !strings.HasSuffix(err.Error(), "alert.sh: exit status 3: no mail") {
+	h = hooksIn(t, alertScript(t, "echo no mail; exit 3"), t.TempDir())
+	if err := alert(t.Context(), h, x, now); err == nil || err.Error() != `alert.sh: exit code 3: "no mail"` {
 		t.Errorf("a hook that fails: %v", err)
 	}
-	script("sleep 1000 & sleep 1000")
-	ctx, cancel := context.WithTimeoutCause(t.Context(), time.Millisecond, nil)
-	defer cancel()
-	if err := h.alert(ctx, x, now); err == nil {
-		t.Error("a hook that was killed is a success")
+	dir := alertScript(t, "exit 0")
+	if err := os.Chmod(filepath.Join(dir, "alert.sh"), 0o775); err != nil {
+		t.Fatal(err)
 	}
-	for mode, want := range map[os.FileMode]string{0o644: "cannot be run", 0o775: "may be changed by others", 0o757: "may be changed by others"} {
-		if err := os.Chmod(hook, mode); err != nil {
-			t.Fatal(err)
+	if err := alert(t.Context(), hooksIn(t, dir, t.TempDir()), x, now); err == nil || !strings.Contains(err.Error(), "others than its owner may write to it") {
+		t.Errorf("a hook that others may change: %v", err)
+	}
+}
+
+// TestAlertIsNotRunAsRoot sees that a hook which root's watch runs has the rights of the store's owner.
+func TestAlertIsNotRunAsRoot(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give rights up")
+	}
+	store := t.TempDir()
+	if err := os.Chown(store, 64121, 64122); err != nil {
+		t.Fatal(err)
+	}
+	h := hooksIn(t, alertScript(t, "echo $(id -ru) $(id -u) $(id -G)"), store)
+	if got, err := h.Run(t.Context(), daemon.HookCall{Name: "alert.sh"}); err != nil || string(got.Output) != "64121 64121 64122\n" {
+		t.Errorf("%q, %v", got.Output, err)
+	}
+	dir := alertScript(t, "exit 0")
+	if err := os.Chown(filepath.Join(dir, "alert.sh"), 64121, 64122); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := hooksIn(t, dir, store).Run(t.Context(), daemon.HookCall{Name: "alert.sh"}); err != nil {
+		t.Errorf("a hook of the store's owner: %v", err)
+	}
+	if _, err := hooksIn(t, dir, t.TempDir()).Run(t.Context(), daemon.HookCall{Name: "alert.sh"}); err == nil {
+		t.Error("a hook of somebody else was run as root")
+	}
+}
+
+// TestWatchAsksTheRunnerOfHooks has a watch alert somebody by the socket that a service manager listens on: there are no hooks
+// where its own configuration says.
+func TestWatchAsksTheRunnerOfHooks(t *testing.T) {
+	s := expecting(t, true)
+	dir := alertScript(t, `echo "$1 $3" >&2; exit 5`)
+	path := filepath.Join(t.TempDir(), "config.json")
+	if err := os.WriteFile(path, fmt.Appendf(nil, `{"hooks": {"dir": %q, "timeout": "1h"}}`, dir), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h := hooksIn(t, "/none/such", s.dir)
+	h.Socket = filepath.Join(t.TempDir(), "sock")
+	l, err := net.Listen("unix", h.Socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	var stderr bytes.Buffer
+	go func() {
+		conn, err := l.Accept()
+		if err == nil {
+			err = daemon.HookRunner{Config: path, Stderr: &stderr, Owners: []int{0, os.Geteuid()}}.Serve(context.Background(), conn)
+			err = errors.Join(err, conn.Close())
 		}
-		if err := h.alert(t.Context(), x, now); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("mode %o: %v", mode, err)
-		}
+		served <- err
+	}()
+	logged := s.watchAt(t, time.Now().Add(27*time.Hour), h)
+	if want := []string{"warn:overdue:backup", "error:alert-failed:backup"}; !slices.Equal(logged, want) {
+		t.Errorf("logged %q", logged)
+	}
+	if err := errors.Join(l.Close(), <-served); err != nil || // which waits for nobody when nobody came
+		stderr.String() != "backup 27\n" {
+		t.Errorf("the hook said %q, %v", &stderr, err)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -52,11 +53,13 @@ type HookResult struct {
 	Output []byte // what it wrote to stdout, at most 64 KiB of it
 }
 
-// Hooks runs the scripts that an administrator put in place. It is safe for concurrent use.
+// Hooks runs the scripts that an administrator put in place. It is safe for concurrent use; the exported fields are for before.
 type Hooks struct {
+	Socket string              // HookSocket, or another that a HookRunner serves
+	As     *syscall.Credential // whose rights hooks get as children, who may also own them; nil is this process's
+
 	dir     string
 	timeout time.Duration
-	socket  string
 	log     zerolog.Logger
 	slots   chan struct{}
 }
@@ -64,7 +67,7 @@ type Hooks struct {
 // NewHooks returns the hooks of a configuration. What hooks write to stderr goes to the log.
 func NewHooks(cfg *config.Config, log zerolog.Logger) *Hooks {
 	return &Hooks{
-		dir: cfg.Hooks.Dir, timeout: time.Duration(cfg.Hooks.Timeout), socket: HookSocket, log: log,
+		Socket: HookSocket, dir: cfg.Hooks.Dir, timeout: time.Duration(cfg.Hooks.Timeout), log: log,
 		slots: make(chan struct{}, hookCalls),
 	}
 }
@@ -89,9 +92,12 @@ func (h *Hooks) Run(ctx context.Context, call HookCall) (HookResult, error) {
 		return HookResult{}, ctx.Err()
 	}
 	var d net.Dialer
-	conn, err := d.DialContext(ctx, "unix", h.socket)
+	conn, err := d.DialContext(ctx, "unix", h.Socket)
 	if errors.Is(err, fs.ErrNotExist) {
-		s := script{dir: h.dir, timeout: h.timeout, owners: hookOwners(h.socket), stderr: hookLog{h.log, call.Name}}
+		s := script{dir: h.dir, timeout: h.timeout, owners: hookOwners(h.Socket), as: h.As, stderr: hookLog{h.log, call.Name}}
+		if h.As != nil {
+			s.owners = append(s.owners, int(h.As.Uid))
+		}
 		return s.run(ctx, call)
 	}
 	if err != nil {

@@ -48,7 +48,7 @@ func hooksOf(dir, socket string, timeout time.Duration, log io.Writer) *Hooks {
 	cfg := config.Default()
 	cfg.Hooks.Dir, cfg.Hooks.Timeout = dir, config.Duration(timeout)
 	h := NewHooks(cfg, zerolog.New(log))
-	h.socket = socket
+	h.Socket = socket
 	return h
 }
 

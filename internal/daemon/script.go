@@ -26,8 +26,9 @@ const (
 type script struct {
 	dir     string
 	timeout time.Duration
-	owners  []int     // who may own the hook, and the directories above it
-	stderr  io.Writer // what hooks write there; one call at a time
+	owners  []int               // who may own the hook, and the directories above it
+	as      *syscall.Credential // whose rights it gets; nil is this process's
+	stderr  io.Writer           // what hooks write there; one call at a time
 }
 
 // run runs a hook in a process group of its own, which is killed when ctx ends or the hook takes too long.
@@ -43,7 +44,7 @@ func (s script) run(ctx context.Context, call HookCall) (HookResult, error) {
 	cmd.Dir = "/"
 	cmd.Env = append([]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"}, call.Env...)
 	cmd.Stdout, cmd.Stderr = out, s.stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: s.as}
 	cmd.WaitDelay = hookGrace
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	err = cmd.Run()
