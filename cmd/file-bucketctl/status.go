@@ -5,8 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -164,9 +162,13 @@ func (k *keeper) bucketsOf(ctx context.Context, r *statusResult, store *object.S
 		if b.Name != "" {
 			continue
 		}
-		s := bucketStatus{Token: b.Token[:min(6, len(b.Token)/2)] + "…"}
-		if s.Last, err = newestFile(filepath.Join(k.cfg.Home, b.Token)); err != nil {
+		s := bucketStatus{Token: daemon.TokenLabel(b.Token)}
+		last, err := daemon.NewestFile(filepath.Join(k.cfg.Home, b.Token))
+		if err != nil {
 			return fmt.Errorf("look for the files of token %s: %w", s.Token, err)
+		}
+		if last = last.UTC(); !last.IsZero() {
+			s.Last = &last
 		}
 		r.Buckets = append(r.Buckets, s)
 	}
@@ -205,39 +207,4 @@ func (k *keeper) bucketNames(ctx context.Context, store *object.Store) (names []
 		}
 	}
 	return names, nil
-}
-
-// newestFile returns when the newest file in the directory of a bare token was written; nil when there is none. Files that begin
-// with a dot are those still being received.
-func newestFile(dir string) (*time.Time, error) {
-	f, err := os.Open(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil //nolint:nilnil // never is an answer
-	}
-	if err != nil {
-		return nil, sansPath(err)
-	}
-	defer func() { _ = f.Close() }() // it was only read
-	var newest *time.Time
-	for {
-		entries, err := f.ReadDir(1000)
-		for _, e := range entries {
-			if !e.Type().IsRegular() || strings.HasPrefix(e.Name(), ".") {
-				continue
-			}
-			st, err := e.Info()
-			if err != nil {
-				continue // it has gone meanwhile
-			}
-			if at := st.ModTime().UTC(); newest == nil || at.After(*newest) {
-				newest = &at
-			}
-		}
-		if len(entries) == 0 {
-			if err = ignoreEnd(err); err != nil {
-				return nil, sansPath(err)
-			}
-			return newest, nil
-		}
-	}
 }

@@ -95,14 +95,14 @@ func TestStatusWhenAllIsWell(t *testing.T) {
 	}
 	b := r.Buckets
 	if len(b) != 4 || b[0].Name != "backup" || b[0].Last == nil || b[0].Expect != 26 || b[0].Overdue || b[1].Name != "missing" || b[1].Last != nil ||
-		b[2].Token != "bare-t…" || b[2].Last == nil || !b[2].Last.Equal(written) || b[3].Token != "other-…" || b[3].Last != nil {
+		b[2].Token != "bar…" || b[2].Last == nil || !b[2].Last.Equal(written) || b[3].Token != "oth…" || b[3].Last != nil {
 		t.Errorf("buckets %+v", b)
 	}
 	if c := r.Store.Count; c == nil || c.Objects != 2 || c.Logical != 2<<20 || c.Dedup != 1 || c.Loose != 0 || r.Store.Free <= r.Store.Floor {
 		t.Errorf("store %+v", r.Store)
 	}
 	code, out, fail = w.status(t, buckets, time.Now(), false)
-	for _, want := range []string{"\nbucket backup  ", "every 1d2h\n", "\nbucket missing  last never\n", "token bare-t…", "3 hours ago", "2 objects of 2.0 MiB take 2.0 MiB"} {
+	for _, want := range []string{"\nbucket backup  ", "every 1d2h\n", "\nbucket missing  last never\n", "token bar…", "3 hours ago", "2 objects of 2.0 MiB take 2.0 MiB"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is not in it: %d %s", want, code, out)
 		}

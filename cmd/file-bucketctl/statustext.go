@@ -1,10 +1,7 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -77,20 +74,4 @@ func ageText(d time.Duration) string {
 		return things(int64(d/time.Hour), "hour")
 	}
 	return things(int64(d/(24*time.Hour)), "day")
-}
-
-// ignoreEnd is nil for the end of a directory.
-func ignoreEnd(err error) error {
-	if errors.Is(err, io.EOF) {
-		return nil
-	}
-	return err
-}
-
-// sansPath drops the path from an error of os: it holds the token.
-func sansPath(err error) error {
-	if pe, ok := errors.AsType[*fs.PathError](err); ok {
-		return fmt.Errorf("%s: %w", pe.Op, pe.Err)
-	}
-	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -59,7 +60,7 @@ func (a *arrivals) list(ctx context.Context, cfg *config.Config, now time.Time) 
 		if b.Name != "" {
 			s.Last, s.Err = a.named(ctx, b.Name)
 		} else {
-			s.Name = bareName(b.Token)
+			s.Name = TokenLabel(b.Token)
 			s.Last, s.Err = a.bare(b.Token, now)
 		}
 		for n, name := 2, s.Name; seen[s.Name]; n++ {
@@ -102,8 +103,9 @@ func (a *arrivals) named(ctx context.Context, name string) (time.Time, error) {
 	return last, err
 }
 
-// bareName is how a bare token is called: by its beginning, as in logs. No bucket of the store can have such a name.
-func bareName(token string) string { return token[:min(len(token)/4, 6)] + "…" }
+// TokenLabel is how a bare token is called where others may read: by its beginning, of the length that the push door logs. No
+// bucket of the store can have such a name.
+func TokenLabel(token string) string { return token[:min(len(token)/4, 6)] + "…" }
 
 // bare is when the newest of a token's plain files was written. A directory is read again when something in it has changed.
 func (a *arrivals) bare(token string, now time.Time) (time.Time, error) {
@@ -121,9 +123,9 @@ func (a *arrivals) bare(token string, now time.Time) (time.Time, error) {
 	if known, ok := a.plain[dir]; ok && known.changed.Equal(st.ModTime()) && now.Sub(known.changed) > time.Second {
 		return known.newest, nil
 	}
-	newest, err := newestFile(dir)
+	newest, err := NewestFile(dir)
 	if err != nil {
-		return time.Time{}, sansToken(err)
+		return time.Time{}, err
 	}
 	if a.plain == nil {
 		a.plain = make(map[string]plainDir)
@@ -132,28 +134,41 @@ func (a *arrivals) bare(token string, now time.Time) (time.Time, error) {
 	return newest, nil
 }
 
-// newestFile is when the newest file in a directory was written, leaving out those that are still coming.
-func newestFile(dir string) (newest time.Time, err error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return time.Time{}, err
+// NewestFile is when the newest file in the directory of a bare token was written, leaving out those that are still coming; zero
+// when there is none. An error does not hold the path, which holds the token.
+func NewestFile(dir string) (newest time.Time, err error) {
+	f, err := os.Open(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return time.Time{}, nil
 	}
-	for _, e := range entries {
-		if !e.Type().IsRegular() || strings.HasPrefix(e.Name(), ".partial-") {
-			continue
-		}
-		st, err := e.Info()
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // it has gone meanwhile
+	if err != nil {
+		return time.Time{}, sansToken(err)
+	}
+	defer f.Close() //nolint:errcheck // it was only read
+	for {
+		entries, err := f.ReadDir(1000) // of which there may be any number
+		if errors.Is(err, io.EOF) {
+			return newest, nil
 		}
 		if err != nil {
-			return time.Time{}, err
+			return time.Time{}, sansToken(err)
 		}
-		if st.ModTime().After(newest) {
-			newest = st.ModTime()
+		for _, e := range entries {
+			if !e.Type().IsRegular() || strings.HasPrefix(e.Name(), ".partial-") {
+				continue
+			}
+			st, err := e.Info()
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // it has gone meanwhile
+			}
+			if err != nil {
+				return time.Time{}, sansToken(err)
+			}
+			if st.ModTime().After(newest) {
+				newest = st.ModTime()
+			}
 		}
 	}
-	return newest, nil
 }
 
 // sansToken drops the path from an error of os: it holds the token.
