@@ -5,10 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 
 	"hugbucket/internal/daemon"
 )
@@ -87,69 +83,6 @@ func apply(ctx context.Context, e env, path string, s systemd) error {
 
 // unitState says which of a door's units are active.
 type unitState struct{ socket, service bool }
-
-// systemd is the system manager of this machine.
-type systemd struct {
-	systemctl string // program
-	booted    string // a directory that is there when systemd runs
-	runtime   string // directory of the services' runtime directories
-}
-
-func newSystemd() systemd {
-	return systemd{systemctl: "systemctl", booted: "/run/systemd/system", runtime: "/run"}
-}
-
-func (s systemd) runs() bool {
-	fi, err := os.Lstat(s.booted)
-	return err == nil && fi.IsDir()
-}
-
-// output runs systemctl and returns what it says on stdout.
-func (s systemd) output(ctx context.Context, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, s.systemctl, args...)
-	var stderr strings.Builder
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		err = fmt.Errorf("systemctl %s: %w", strings.Join(args, " "), err)
-		if text := strings.TrimSpace(stderr.String()); text != "" {
-			err = fmt.Errorf("%w: %s", err, text)
-		}
-	}
-	return strings.TrimSpace(string(out)), err
-}
-
-func (s systemd) call(ctx context.Context, args ...string) error {
-	_, err := s.output(ctx, args...)
-	return err
-}
-
-// active says whether a unit is active, or about to be. A unit that does not exist is not.
-func (s systemd) active(ctx context.Context, unit string) (bool, error) {
-	out, err := s.output(ctx, "show", "--property=ActiveState", "--value", unit)
-	return out == "active" || out == "reloading" || out == "activating", err
-}
-
-func (s systemd) state(ctx context.Context, door string) (st unitState, err error) {
-	if st.socket, err = s.active(ctx, door+".socket"); err != nil {
-		return st, err
-	}
-	st.service, err = s.active(ctx, door+".service")
-	return st, err
-}
-
-// reload reloads the service of a door and returns what came of it. An error says why nothing has changed.
-func (s systemd) reload(ctx context.Context, door string) (daemon.Outcome, error) {
-	err := s.call(ctx, "reload", door+".service")
-	o, readErr := daemon.ReadReload(filepath.Join(s.runtime, door, "reload"))
-	switch {
-	case err != nil && readErr == nil && o.Failure != "":
-		return o, errors.New("not reloaded, the old configuration is kept: " + o.Failure)
-	case err != nil:
-		return o, err
-	}
-	return o, readErr
-}
 
 // apply brings one door up to the configuration, and says what was done.
 func (s systemd) apply(ctx context.Context, door string, st unitState) (string, error) {

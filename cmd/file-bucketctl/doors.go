@@ -10,8 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
-	"os/exec"
 	"strconv"
 	"syscall"
 	"time"
@@ -39,7 +37,7 @@ type prober struct {
 }
 
 func newProber(cfg *config.Config) prober {
-	p := prober{dial: new(net.Dialer).DialContext, enabled: enabled}
+	p := prober{dial: new(net.Dialer).DialContext, enabled: newSystemd().enabled}
 	if cfg.TLS.Cert != "" {
 		// Nothing is told to the door, and it is asked under an address that no certificate is for.
 		p.dial = (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}}).DialContext //nolint:gosec // see above
@@ -105,14 +103,4 @@ func loopback(listen string) string {
 		host = "localhost"
 	}
 	return net.JoinHostPort(host, port)
-}
-
-// enabled asks systemd whether one of the units of a daemon is enabled; yes where there is no systemd.
-func enabled(ctx context.Context, daemon string) bool {
-	if _, err := os.Stat("/run/systemd/system"); err != nil {
-		return true
-	}
-	err := exec.CommandContext(ctx, "systemctl", "is-enabled", "--quiet", daemon+".socket", daemon+".service").Run()
-	_, ran := errors.AsType[*exec.ExitError](err)
-	return !ran // of these alone it is known
 }

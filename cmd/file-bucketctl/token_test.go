@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -227,49 +228,44 @@ func TestEditsDoNotLoseEachOther(t *testing.T) {
 	}
 }
 
-// fakeSystemctl puts a program in the place of systemctl that writes down what it is asked and answers as it is told.
-func fakeSystemctl(t *testing.T, active, reload int) (asked string) {
-	t.Helper()
-	dir := t.TempDir()
-	asked = filepath.Join(dir, "asked")
-	text := fmt.Sprintf("#!/bin/sh\necho \"$*\" >>%s\ncase $1 in is-active) exit %d;; esac\necho said\nexit %d\n", asked, active, reload)
-	if err := os.WriteFile(filepath.Join(dir, "systemctl"), []byte(text), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
-	return asked
-}
-
 func TestReloadGoesThroughTheServiceManager(t *testing.T) {
 	path := writeConfig(t, tokenConfig)
-	const is, reload = "is-active --quiet file-bucketd.service\n", "reload file-bucketd.service\n"
+	const reload = "reload file-bucketd.service\n"
 	for what, c := range map[string]struct {
-		active, reload int
-		m              manager
-		asked          string
-		done, fails    bool
+		files          map[string]string
+		booted, config string // others than those that are there
+		calls          string
+		done           bool
+		fails          string
 	}{
-		"active":         {0, 0, manager{t.TempDir(), path}, is + reload, true, false},
-		"refused":        {0, 1, manager{t.TempDir(), path}, is + reload, false, true},
-		"not active":     {3, 0, manager{t.TempDir(), path}, is, false, false},
-		"not its file":   {0, 0, manager{t.TempDir(), writeConfig(t, tokenConfig)}, "", false, false},
-		"no file of its": {0, 0, manager{t.TempDir(), "/none"}, "", false, false},
-		"not booted":     {0, 0, manager{"/none", path}, "", false, false},
+		"active": {files: map[string]string{"file-bucketd.service": "", oldState: "3 ok\n"}, calls: reload, done: true},
+		"refused": {
+			files: map[string]string{"file-bucketd.service": "", "file-bucketd.service.refuses": "", oldState: "3 :1: no\n"}, calls: reload,
+			fails: path + " is changed, but file-bucketd did not take it: not reloaded, the old configuration is kept: :1: no\njournalctl -u file-bucketd says more",
+		},
+		"not active":     {},
+		"not its file":   {files: map[string]string{"file-bucketd.service": ""}, config: writeConfig(t, tokenConfig)},
+		"no file of its": {files: map[string]string{"file-bucketd.service": ""}, config: "/none"},
+		"not booted":     {files: map[string]string{"file-bucketd.service": ""}, booted: "/none"},
 	} {
-		asked := fakeSystemctl(t, c.active, c.reload)
-		done, note, err := c.m.reloadPushDoor(t.Context(), path)
-		if done != c.done || (err != nil) != c.fails || (note == "") != c.fails || !c.fails && strings.Contains(note, "SIGUSR2") == c.done {
-			t.Errorf("%s: %v %q %v", what, done, note, err)
+		if c.files == nil {
+			c.files = make(map[string]string)
 		}
-		if c.fails && err.Error() != path+" is changed, but file-bucketd did not take it: exit status 1\nsaid\njournalctl -u file-bucketd says more" {
+		s, calls := fakeSystemd(t, c.files)
+		s.booted, s.config = cmp.Or(c.booted, s.booted), cmp.Or(c.config, path)
+		done, note, err := s.reloadPushDoor(t.Context(), path)
+		if err != nil && err.Error() != c.fails || (err == nil) != (c.fails == "") {
 			t.Errorf("%s: %v", what, err)
 		}
-		if got, _ := os.ReadFile(asked); string(got) != c.asked {
-			t.Errorf("%s: asked %q, want %q", what, got, c.asked)
+		if done != c.done || (note == "") != (err != nil) || err == nil && strings.Contains(note, "SIGUSR2") == c.done {
+			t.Errorf("%s: %v %q", what, done, note)
+		}
+		if calls() != c.calls {
+			t.Errorf("%s: asked %q, want %q", what, calls(), c.calls)
 		}
 	}
-	t.Setenv("PATH", "/none")
-	if _, _, err := (manager{t.TempDir(), path}).reloadPushDoor(t.Context(), path); err == nil {
+	s := systemd{systemctl: "/none", booted: t.TempDir(), config: path}
+	if _, _, err := s.reloadPushDoor(t.Context(), path); err == nil {
 		t.Error("a systemctl that is missing went unnoticed")
 	}
 }

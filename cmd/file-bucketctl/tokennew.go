@@ -46,7 +46,7 @@ The output holds the token: it is what to send to whoever is to push.`,
 					return err
 				}
 				// A reload that fails takes nothing back: who asked for the token is told it all the same.
-				reloaded, note, failed := newManager().reloadPushDoor(ctx, *path)
+				reloaded, note, failed := newSystemd().reloadPushDoor(ctx, *path)
 				made := newGuide(cfg, *host).withToken(bucket, token)
 				if *asJSON {
 					return errors.Join(encodeAll(e.stdout, newTokenResult{made, reloaded}), failed)

@@ -45,7 +45,7 @@ end as they would.`,
 				if _, err := editConfig(*path, r.apply); err != nil {
 					return err
 				}
-				reloaded, note, failed := newManager().reloadPushDoor(ctx, *path)
+				reloaded, note, failed := newSystemd().reloadPushDoor(ctx, *path)
 				if *asJSON {
 					return errors.Join(encodeAll(e.stdout, revokeResult{r.bucket, r.left, reloaded}), failed)
 				}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"hugbucket/internal/config"
+	"hugbucket/internal/daemon"
+)
+
+// systemd is the service manager of this machine.
+type systemd struct {
+	systemctl string // program
+	booted    string // a directory that is there when systemd runs
+	runtime   string // directory of the services' runtime directories
+	config    string // what the units are started with
+}
+
+func newSystemd() systemd {
+	return systemd{systemctl: "systemctl", booted: "/run/systemd/system", runtime: "/run", config: config.DefaultPath}
+}
+
+func (s systemd) runs() bool {
+	fi, err := os.Lstat(s.booted)
+	return err == nil && fi.IsDir()
+}
+
+// output runs systemctl and returns what it says on stdout.
+func (s systemd) output(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, s.systemctl, args...)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		err = fmt.Errorf("systemctl %s: %w", strings.Join(args, " "), err)
+		if text := strings.TrimSpace(stderr.String()); text != "" {
+			err = fmt.Errorf("%w: %s", err, text)
+		}
+	}
+	return strings.TrimSpace(string(out)), err
+}
+
+func (s systemd) call(ctx context.Context, args ...string) error {
+	_, err := s.output(ctx, args...)
+	return err
+}
+
+// active says whether a unit is active, or about to be. A unit that does not exist is not.
+func (s systemd) active(ctx context.Context, unit string) (bool, error) {
+	out, err := s.output(ctx, "show", "--property=ActiveState", "--value", unit)
+	return out == "active" || out == "reloading" || out == "activating", err
+}
+
+func (s systemd) state(ctx context.Context, door string) (st unitState, err error) {
+	if st.socket, err = s.active(ctx, door+".socket"); err != nil {
+		return st, err
+	}
+	st.service, err = s.active(ctx, door+".service")
+	return st, err
+}
+
+// reload reloads the service of a door and returns what came of it. An error says why nothing has changed.
+func (s systemd) reload(ctx context.Context, door string) (daemon.Outcome, error) {
+	err := s.call(ctx, "reload", door+".service")
+	o, readErr := daemon.ReadReload(filepath.Join(s.runtime, door, "reload"))
+	switch {
+	case err != nil && readErr == nil && o.Failure != "":
+		return o, errors.New("not reloaded, the old configuration is kept: " + o.Failure)
+	case err != nil:
+		return o, err
+	}
+	return o, readErr
+}
+
+// enabled says whether a daemon is meant to run: one of its units is enabled, or there is nobody to ask.
+func (s systemd) enabled(ctx context.Context, door string) bool {
+	if !s.runs() {
+		return true
+	}
+	_, no := errors.AsType[*exec.ExitError](s.call(ctx, "is-enabled", "--quiet", door+".socket", door+".service"))
+	return !no // of these alone it is known
+}
+
+// reloadPushDoor has the push door take the list of buckets of a configuration that has changed, when it is the one of the
+// service. It returns what became of it, in words.
+func (s systemd) reloadPushDoor(ctx context.Context, path string) (done bool, note string, err error) {
+	door := doorNames[0]
+	later := door + " takes it when it starts; when it runs already, send it SIGUSR2"
+	if !s.runs() || !sameFile(path, s.config) {
+		return false, later, nil
+	}
+	active, err := s.active(ctx, door+".service")
+	if err != nil {
+		return false, "", err
+	}
+	if !active {
+		return false, later, nil
+	}
+	if _, err := s.reload(ctx, door); err != nil {
+		return false, "", fmt.Errorf("%s is changed, but %s did not take it: %w\njournalctl -u %s says more", path, door, err, door)
+	}
+	return true, door + " has taken it", nil
+}
+
+func sameFile(a, b string) bool {
+	at, errA := os.Stat(a)
+	bt, errB := os.Stat(b)
+	return errors.Join(errA, errB) == nil && os.SameFile(at, bt)
+}
