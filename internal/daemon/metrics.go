@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -41,7 +42,8 @@ type metrics struct {
 	handler  http.Handler
 	door     doorState // but for its figures
 	first    net.Listener
-	busy     inflight // requests for metrics, which may be using the store
+	closed   atomic.Bool // the port could not be opened yet
+	busy     inflight    // requests for metrics, which may be using the store
 }
 
 // doorState is what one daemon tells another for its page.
@@ -128,11 +130,11 @@ func (m *metrics) use(cfg *config.Config) {
 	}
 }
 
-// listen opens the port. That it cannot be is no reason for a door to stay closed: run tries again. It returns what to add to the
-// status of the daemon.
-func (m *metrics) listen(ctx context.Context, door doorState) (note string) {
+// listen opens the port. That it cannot be is no reason for a door to stay closed: run tries again, and until
+// then note says so.
+func (m *metrics) listen(ctx context.Context, door doorState) {
 	if m == nil {
-		return ""
+		return
 	}
 	m.door = door
 	m.door.Name, m.door.Version, m.door.Started = m.name, version, m.traffic.started.Unix()
@@ -140,10 +142,18 @@ func (m *metrics) listen(ctx context.Context, door doorState) (note string) {
 	var err error
 	if m.first, err = lc.Listen(ctx, "tcp", m.address); err != nil {
 		m.log.Warn().Err(err).Msg("no metrics yet, trying again every minute; metrics.port chooses another port, 0 turns them off")
-		return "; no metrics on " + m.address
+		m.closed.Store(true)
+		return
 	}
 	m.log.Info().Str("address", m.first.Addr().String()).Msg("serving metrics")
-	return ""
+}
+
+// note is what to add to the status of the daemon; it begins with "; " when there is something.
+func (m *metrics) note() string {
+	if m == nil || !m.closed.Load() {
+		return ""
+	}
+	return "; no metrics on " + m.address
 }
 
 // run serves until ctx ends.
@@ -168,6 +178,7 @@ func (m *metrics) run(ctx context.Context) {
 		var lc net.ListenConfig
 		var err error
 		if l, err = lc.Listen(ctx, "tcp", m.address); err == nil {
+			m.closed.Store(false)
 			m.log.Info().Str("address", l.Addr().String()).Msg("serving metrics")
 		}
 	}

@@ -217,7 +217,8 @@ func TestMetricsOff(t *testing.T) {
 	if off != nil {
 		t.Fatal("port 0 has metrics")
 	}
-	if note := off.listen(t.Context(), doorState{}); note != "" {
+	off.listen(t.Context(), doorState{})
+	if note := off.note(); note != "" {
 		t.Error(note)
 	}
 	off.use(nil)
@@ -234,10 +235,15 @@ func TestMetricsPortTaken(t *testing.T) {
 	}
 	logs, w := io.Pipe()
 	m.log = zerolog.New(w)
-	go m.listen(t.Context(), doorState{})
+	listened := make(chan struct{})
+	go func() { m.listen(t.Context(), doorState{}); close(listened) }()
 	line := make([]byte, 1000)
 	if n, _ := logs.Read(line); !strings.Contains(string(line[:n]), "no metrics yet") {
 		t.Errorf("%s", line[:n])
+	}
+	<-listened
+	if want := "; no metrics on " + m.address; m.note() != want {
+		t.Errorf("got %q, want %q", m.note(), want)
 	}
 	m.log = zerolog.New(w)
 	if err := taken.Close(); err != nil {
@@ -248,6 +254,9 @@ func TestMetricsPortTaken(t *testing.T) {
 	go func() { m.run(ctx); close(ended) }()
 	if n, _ := logs.Read(line); !strings.Contains(string(line[:n]), "serving metrics") {
 		t.Errorf("%s", line[:n])
+	}
+	if m.note() != "" {
+		t.Errorf("the status still says %q", m.note())
 	}
 	if status, _, _ := fetch(t, "GET", "http://"+m.address+"/metrics", ""); status != http.StatusOK {
 		t.Error(status)

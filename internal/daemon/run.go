@@ -245,11 +245,11 @@ func (p Program) serve(c *control, cfg *config.Config, store *object.Store, log 
 		log.Warn().Err(err).Msg("no watchdog")
 	}
 	measures := newMetrics(p.Name, cfg, store, log)
-	noMetrics := measures.listen(context.WithoutCancel(c.running), doorState{Address: addresses(ls), TLS: tlsConfig != nil, Note: door.Status})
+	measures.listen(context.WithoutCancel(c.running), doorState{Address: addresses(ls), TLS: tlsConfig != nil, Note: door.Status})
 	srv := newServer(c.running, measures.count(door.Handler), tlsConfig, log)
 	reloads := newReloader(p, cfg, door, certs, log)
 	reloads.at, reloads.service, reloads.applied = at, env.service, measures.use
-	status := &status{at: at, door: door.Status, metrics: noMetrics, srv: srv}
+	status := &status{at: at, door: door.Status, metrics: measures, srv: srv}
 	if env.figures > 0 {
 		status.store = cfg.Storage.Path
 	}

@@ -27,7 +27,7 @@ func (s surroundings) ticks() (<-chan time.Time, func()) {
 type status struct {
 	at      place
 	door    string // says the door, see Door
-	metrics string // says metrics.listen; begins with "; " when there is something
+	metrics *metrics
 	srv     *server
 	store   string // a directory; empty when its free space is of no interest
 	reload  string // what the last reload leaves to do; begins with "; " when there is something
@@ -48,7 +48,7 @@ func (s *status) text() string {
 	if s.door != "" {
 		b.WriteString("; " + s.door)
 	}
-	b.WriteString(s.metrics + s.at.mismatch(s.at.host, s.at.port))
+	b.WriteString(s.metrics.note() + s.at.mismatch(s.at.host, s.at.port))
 	if done, running := s.srv.requests(); done > 0 {
 		fmt.Fprintf(&b, "; %d requests since the start, %d running", done, running)
 	}
