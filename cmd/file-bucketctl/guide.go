@@ -40,8 +40,11 @@ type guideS3 struct {
 	Endpoint  string `json:"endpoint"`
 	Region    string `json:"region"`
 	AccessKey string `json:"access_key"`
-	SecretKey string `json:"secret_key"`
+	SecretKey string `json:"secret_key"` // empty when this process does not have it, too
 }
+
+// unknown says that the door has an access key whose secret this process does not have.
+func (s guideS3) unknown() bool { return s.AccessKey != "" && s.SecretKey == "" }
 
 // newGuide describes a configuration. host may be empty.
 func newGuide(cfg *config.Config, host string) guide {
@@ -95,10 +98,13 @@ func newGuide(cfg *config.Config, host string) guide {
 // print writes lines that a shell takes as they are.
 func (g guide) print(w io.Writer, file string) error {
 	var b strings.Builder
-	signed := g.S3.AccessKey != ""
+	signed, secret := g.S3.AccessKey != "", g.S3.SecretKey
+	if g.S3.unknown() {
+		secret = "SECRET"
+	}
 	sign, aws := "", "aws --no-sign-request --endpoint-url "+g.S3.Endpoint
 	if signed {
-		sign = fmt.Sprintf("--aws-sigv4 aws:amz:%s:s3 --user %s ", g.S3.Region, quote(g.S3.AccessKey+":"+g.S3.SecretKey))
+		sign = fmt.Sprintf("--aws-sigv4 aws:amz:%s:s3 --user %s ", g.S3.Region, quote(g.S3.AccessKey+":"+secret))
 		aws = "aws --endpoint-url " + g.S3.Endpoint
 	}
 	named := ""
@@ -113,9 +119,12 @@ func (g guide) print(w io.Writer, file string) error {
 		b.WriteByte('\n')
 	}
 	fmt.Fprintf(&b, "S3 at %s, region %s", g.S3.Endpoint, g.S3.Region)
+	if g.S3.unknown() {
+		fmt.Fprintf(&b, "\n  the secret of %s is in %s: put it in place of SECRET", g.S3.AccessKey, config.S3SecretPlace())
+	}
 	if signed {
 		fmt.Fprintf(&b, "\n  export AWS_ACCESS_KEY_ID=%s\n  export AWS_SECRET_ACCESS_KEY=%s\n  export AWS_DEFAULT_REGION=%s\n",
-			quote(g.S3.AccessKey), quote(g.S3.SecretKey), g.S3.Region)
+			quote(g.S3.AccessKey), quote(secret), g.S3.Region)
 	} else {
 		b.WriteString(", open to everybody\n")
 	}

@@ -338,6 +338,21 @@ func TestTokenListVariants(t *testing.T) {
 	expect(t, 78, "", "file-bucketctl: read configuration: open /none: no such file or directory\n", "token", "list", "--config", "/none")
 }
 
+// TestTokenListWithoutTheSecret has the S3 secret where only the S3 door gets it.
+func TestTokenListWithoutTheSecret(t *testing.T) {
+	t.Setenv("INVOCATION_ID", "of a service, which is not told of the credentials of others")
+	path := writeConfig(t, `{"host": "192.0.2.7", "s3": {"host": "192.0.2.7", "access_key": "AK"}, "buckets": [{"name": "db01", "token": "token-one"}]}`)
+	_, out, fail := ctl(t, "token", "list", "--config", path)
+	for _, want := range []string{
+		" --user AK:SECRET -o ", "  export AWS_SECRET_ACCESS_KEY=SECRET\n",
+		"\n  the secret of AK is in the systemd credential s3-secret-key", ": put it in place of SECRET\n",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is not in it: %s %s", want, out, fail)
+		}
+	}
+}
+
 func TestReachable(t *testing.T) {
 	network := func(text string) net.Addr {
 		ip, n, err := net.ParseCIDR(text)

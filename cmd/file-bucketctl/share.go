@@ -114,16 +114,19 @@ func (k *keeper) share(ctx context.Context, s *object.Store, l link) error {
 // keyFor returns the first access key that the S3 door lets read an object; one without a name when the door asks for none.
 func keyFor(s3 config.S3, b object.Bucket, key string) (config.S3Key, error) {
 	list := s3.Keys
-	if s3.AccessKey != "" {
+	if s3.SecretKey != "" {
 		list = append([]config.S3Key{{AccessKey: s3.AccessKey, SecretKey: s3.SecretKey}}, list...)
 	}
-	if len(list) == 0 && b.Owner == "" {
+	if s3.AccessKey == "" && len(list) == 0 && b.Owner == "" {
 		return config.S3Key{}, nil
 	}
 	for _, k := range list {
 		if k.Mode != "create" && k.Owner == b.Owner && strings.HasPrefix(key, k.Prefix) && (k.Buckets == nil || slices.Contains(k.Buckets, b.Name)) {
 			return k, nil
 		}
+	}
+	if s3.AccessKey != "" && s3.SecretKey == "" && b.Owner == "" {
+		return config.S3Key{}, fmt.Errorf("the link cannot be signed: the secret of %s is in %s, which only the S3 door gets", s3.AccessKey, config.S3SecretPlace())
 	}
 	return config.S3Key{}, fmt.Errorf("no access key in the configuration may read %s, whose bucket is of the owner %q",
 		keyText(b.Name+"/"+key), cmp.Or(b.Owner, "default"))

@@ -156,6 +156,13 @@ func TestShareSignsWithAKeyThatMayRead(t *testing.T) {
 	if got, err := keyFor(main, object.Bucket{Name: "backup"}, "db/x"); err != nil || got.AccessKey != "main" {
 		t.Errorf("got %q, %v", got.AccessKey, err)
 	}
+	main.SecretKey = "" // only the door has it
+	if got, err := keyFor(main, object.Bucket{Name: "backup"}, "db/x"); err != nil || got.AccessKey != "prefix" {
+		t.Errorf("got %q, %v", got.AccessKey, err)
+	}
+	if _, err := keyFor(config.S3{AccessKey: "main"}, object.Bucket{Name: "backup"}, "x"); err == nil || !strings.Contains(err.Error(), "the secret of main is in the systemd credential s3-secret-key") {
+		t.Error(err)
+	}
 	for _, b := range []object.Bucket{{Name: "third"}, {Name: "backup", Owner: "nobody"}} {
 		if got, err := keyFor(config.S3{Keys: keys}, b, "x"); err == nil {
 			t.Errorf("%+v: %q", b, got.AccessKey)

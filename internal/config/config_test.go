@@ -260,13 +260,13 @@ func TestSecretsOfOtherDoors(t *testing.T) {
 		t.Error("the other half was taken")
 	}
 	dir := t.TempDir()
-	if stored("s3-secret-key", filepath.Join(dir, "none"), dir) {
+	if stored("s3-secret-key", filepath.Join(dir, "none"), dir) != "" {
 		t.Error("found where there is none")
 	}
 	if err := os.WriteFile(filepath.Join(dir, "s3-secret-key"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if !stored("s3-secret-key", filepath.Join(dir, "none"), dir) {
+	if stored("s3-secret-key", filepath.Join(dir, "none"), dir) != filepath.Join(dir, "s3-secret-key") {
 		t.Error("not found")
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 )
@@ -33,16 +32,32 @@ const (
 // it, and to nobody else: a service cannot know what others are handed, and an administrator's shell only what systemd's
 // stores hold. The door itself refuses to do without.
 func heldElsewhere(credential string) bool {
-	return os.Getenv("INVOCATION_ID") != "" || stored(credential,
-		"/etc/credstore", "/etc/credstore.encrypted", "/run/credstore", "/run/credstore.encrypted")
+	return os.Getenv("INVOCATION_ID") != "" || stored(credential, credentialStores()...) != ""
 }
 
-// stored says whether one of the directories has a credential.
-func stored(credential string, dirs ...string) bool {
-	return slices.ContainsFunc(dirs, func(dir string) bool {
-		_, err := os.Lstat(filepath.Join(dir, credential))
-		return err == nil
-	})
+func credentialStores() []string {
+	return []string{"/etc/credstore", "/etc/credstore.encrypted", "/run/credstore", "/run/credstore.encrypted"}
+}
+
+// stored returns the file that one of the directories has a credential in, or nothing.
+func stored(credential string, dirs ...string) string {
+	for _, dir := range dirs {
+		path := filepath.Join(dir, credential)
+		if _, err := os.Lstat(path); err == nil {
+			return path
+		}
+	}
+	return ""
+}
+
+// S3SecretPlace says, for people, where the secret of s3.access_key is when this process does not have it: systemd hands it to
+// the S3 door alone.
+func S3SecretPlace() string {
+	place := "the systemd credential " + s3Credential
+	if path := stored(s3Credential, credentialStores()...); path != "" {
+		place += ", " + path
+	}
+	return place
 }
 
 // secrets lists every secret of a configuration.
