@@ -1,11 +1,16 @@
 #!/bin/sh
 # alert.sh BUCKET LAST HOURS
 #
-# An example: put it into /etc/file-bucket, owned by root, mode 0755. It is run once when a bucket that has "expect" in the
-# configuration got nothing for longer than that. LAST is when something came last, and HOURS how long that is ago.
+# An example: put it into /etc/file-bucket, owned by root, mode 0755. file-bucketctl watch runs it when nothing came into a
+# bucket for longer than its "expect" in the configuration, once for each lapse, as the user of the daemons. When it fails, it
+# is run again at the next watch.
 set -eu
 
-mail -s "file-bucket: nothing for $1 in $3 hours" root <<TEXT
-The last thing that came into the bucket $1 came $2.
+bucket=$1 # its name
+last=$2   # when something last came, 2026-11-21T03:12:07Z, or "never"
+hours=$3  # for how long nothing came, in whole hours
+
+mail -s "file-bucket: nothing for $bucket in $hours hours" root <<TEXT
+Nothing came into the bucket $bucket of $(hostname) for $hours hours. The last was: $last
 See: file-bucketctl status
 TEXT
