@@ -93,14 +93,15 @@ func (p prober) ask(ctx context.Context, address string) error {
 	return resp.Body.Close()
 }
 
-// loopback is where somebody on this machine finds what listens on an address.
+// loopback is where somebody on this machine finds what listens on an address. "localhost" is not looked up: a machine without
+// it in /etc/hosts would ask the network. What listens on all addresses of IPv6 takes IPv4 too.
 func loopback(listen string) string {
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
 		return listen
 	}
-	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
-		host = "localhost"
+	if ip, err := netip.ParseAddr(host); host == "" || host == "localhost" || err == nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
 	}
 	return net.JoinHostPort(host, port)
 }

@@ -179,7 +179,7 @@ func TestStatusOfADoorWithTLS(t *testing.T) {
 
 func TestLoopback(t *testing.T) {
 	for listen, want := range map[string]string{
-		"0.0.0.0:1": "localhost:1", "[::]:1": "localhost:1", ":1": "localhost:1", "192.0.2.1:1": "192.0.2.1:1", "[2001:db8::1]:1": "[2001:db8::1]:1", "host:1": "host:1",
+		"0.0.0.0:1": "127.0.0.1:1", "[::]:1": "127.0.0.1:1", ":1": "127.0.0.1:1", "localhost:1": "127.0.0.1:1", "192.0.2.1:1": "192.0.2.1:1", "[2001:db8::1]:1": "[2001:db8::1]:1", "host:1": "host:1",
 	} {
 		if got := loopback(listen); got != want {
 			t.Errorf("%s: got %s, want %s", listen, got, want)
