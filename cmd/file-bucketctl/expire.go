@@ -29,7 +29,8 @@ An object goes when all that is said of its bucket lets it go: with keep alone
 what is older than the newest so many, with max_age alone what is older than
 that, with both what is neither among the newest nor younger. The newest object
 of a bucket never goes, nor does an upload that is under way. The age is that of
-the object's last modification.
+the object's last modification; one in the future, of a clock that was ahead,
+stays and does not count among the newest.
 
 The room comes back with the next gc. A timer runs this once a day.`,
 		setup: func(flags *flag.FlagSet) func(context.Context, env, []string) error {
@@ -125,7 +126,8 @@ type expirer struct {
 	store  *object.Store
 	bucket string
 	keep   int       // at least 1
-	before time.Time // what is as new or newer stays
+	now    time.Time // when it began
+	before time.Time // what is as new or newer stays; no later than the second of now
 	dryRun bool
 	tell   func(agedObject) error
 	newest newestObjects
@@ -133,8 +135,9 @@ type expirer struct {
 }
 
 func newExpirer(store *object.Store, b config.Bucket, now time.Time) *expirer {
+	// What comes under a key while this runs is of a later second than what may go, and so Delete can tell them apart.
 	x := &expirer{
-		store: store, bucket: b.Name, keep: max(b.Keep, 1), before: time.UnixMilli(1 << 52),
+		store: store, bucket: b.Name, keep: max(b.Keep, 1), now: now, before: now.Truncate(time.Second),
 		result: expireBucket{Name: b.Name, Keys: []string{}},
 	}
 	if b.MaxAge > 0 {
@@ -164,6 +167,11 @@ func (x *expirer) run(ctx context.Context) error {
 
 // see takes one more object, and deletes the one that it pushes out.
 func (x *expirer) see(ctx context.Context, info object.Info) error {
+	// A clock was wrong, or it has only just come. As one of the newest it would push out what is newer in truth, day after day.
+	if info.ModTime.After(x.now) {
+		x.result.Kept++
+		return nil
+	}
 	heap.Push(&x.newest, agedObject{info.Key, info.Size, info.ModTime})
 	if x.newest.Len() <= x.keep {
 		return nil

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"hugbucket/internal/config"
 	"hugbucket/internal/object"
 )
 
@@ -111,7 +112,8 @@ func TestExpireLeavesWhatComesMeanwhile(t *testing.T) {
 	now := time.Now()
 	s.aged(t, now, 10, 20, 5)
 	s.use(t, func(store *object.Store) {
-		x := &expirer{store: store, bucket: "backup", keep: 1, before: now, tell: func(agedObject) error { return nil }}
+		x := newExpirer(store, config.Bucket{Name: "backup", Keep: 1}, now)
+		x.tell = func(agedObject) error { return nil }
 		list, err := store.List(t.Context(), "backup", object.ListOptions{})
 		if err != nil {
 			t.Fatal(err)
@@ -132,6 +134,53 @@ func TestExpireLeavesWhatComesMeanwhile(t *testing.T) {
 		}
 	})
 	if keys, _ := s.left(t); !slices.Equal(keys, []string{"20", "5"}) {
+		t.Errorf("left are %q", keys)
+	}
+}
+
+// TestExpireLeavesWhatComesInTheSameSecond overwrites an object that is not a second old between the look at it and its deletion.
+func TestExpireLeavesWhatComesInTheSameSecond(t *testing.T) {
+	s := newTestStore(t)
+	s.put(t, 0)
+	now := time.Now().Truncate(time.Second).Add(500 * time.Millisecond)
+	at := func(ms int) object.PutOptions {
+		return object.PutOptions{ModTime: now.Add(time.Duration(ms) * time.Millisecond)}
+	}
+	s.use(t, func(store *object.Store) {
+		put := func(key string, ms int) {
+			if _, err := store.Put(t.Context(), "backup", key, strings.NewReader(key), at(ms)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		put("a", -200)
+		put("b", -100)
+		list, err := store.List(t.Context(), "backup", object.ListOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		put("a", 100) // the newest there is now
+		x := newExpirer(store, config.Bucket{Name: "backup", Keep: 1}, now)
+		x.tell = func(agedObject) error { return nil }
+		for _, info := range list.Objects {
+			if err := x.see(t.Context(), info); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	if keys, _ := s.left(t); !slices.Equal(keys, []string{"a", "b"}) {
+		t.Errorf("left are %q", keys)
+	}
+}
+
+// TestExpireCountsNothingFromTheFuture keeps the backups of a bucket into which something came while a clock was ahead.
+func TestExpireCountsNothingFromTheFuture(t *testing.T) {
+	s := newTestStore(t)
+	s.aged(t, time.Now(), -4000, 3, 1, 2)
+	s.configure(t, `"buckets": [{"name": "backup", "token": "token-one", "keep": 1}]`)
+	if code, out, fail := s.ctl(t, "expire"); code != 0 || fail != "" {
+		t.Errorf("got %d %q %q", code, out, fail)
+	}
+	if keys, _ := s.left(t); !slices.Equal(keys, []string{"-4000", "1"}) {
 		t.Errorf("left are %q", keys)
 	}
 }
