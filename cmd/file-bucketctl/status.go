@@ -126,7 +126,7 @@ func (k *keeper) bucketsOf(ctx context.Context, r *statusResult, store *object.S
 	if err != nil {
 		return err
 	}
-	expected, err := daemon.ExpectedBuckets(ctx, k.cfg, store, watch, now)
+	expected, err := daemon.ExpectedBuckets(ctx, k.cfg, store.Arrived, watch, now)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -50,7 +51,9 @@ type watch struct {
 	hooks hooks // nil is those of the configuration
 }
 
-// run looks with the rights of the store's owner, and alerts with the caller's, which newHooks knows to give up.
+// run looks with the rights of the store's owner, and alerts with the caller's: hooks know how to give these up themselves. When a
+// bucket cannot be asked after, or the whole store not be opened, that is an error in the end; who waits for a bucket is alerted by
+// what the last watch saw, for nothing may come because of just that.
 func (w watch) run(ctx context.Context, e env) error {
 	next := &daemon.Watch{Looked: w.now(), Buckets: make(map[string]daemon.Watched)} // without those of which nothing is expected any more
 	var state *daemon.Watch
@@ -61,23 +64,35 @@ func (w watch) run(ctx context.Context, e env) error {
 		if state, err = daemon.LoadWatch(k.cfg); err != nil {
 			return err
 		}
-		return k.open(ctx, true, func(d *disk.Driver) error {
-			list, err = daemon.ExpectedBuckets(ctx, k.cfg, object.New(d, object.Config{}), state, next.Looked)
+		look := func(arrived daemon.Arrived) error {
+			list, err = daemon.ExpectedBuckets(ctx, k.cfg, arrived, state, next.Looked)
 			return err
+		}
+		opened := false
+		err = k.open(ctx, true, func(d *disk.Driver) error {
+			opened = true
+			return look(object.New(d, object.Config{}).Arrived)
 		})
+		// Where there is no store yet, nothing is to be left behind.
+		if failed := err; failed != nil && !opened && !errors.Is(failed, fs.ErrNotExist) {
+			_ = look(func(context.Context, string) (time.Time, error) { return time.Time{}, failed }) // the same, of each bucket
+			return failed
+		}
+		return err
 	})
-	if err != nil {
+	if err != nil && (list == nil || errors.Is(err, errStopped)) {
 		return err
 	}
 	if w.hooks == nil {
-		if w.hooks, err = newHooks(cfg, w.log); err != nil {
-			return err
+		var failed error
+		if w.hooks, failed = newHooks(cfg, w.log); failed != nil {
+			return errors.Join(err, failed)
 		}
 	}
 	for _, x := range list {
 		next.Buckets[x.Bucket] = w.look(ctx, x, state.Buckets[x.Bucket], next.Looked)
 	}
-	return keep(ctx, e, w.storeFlags, func(_ context.Context, k *keeper) error { return saveWatch(k.cfg, next) })
+	return errors.Join(err, keep(ctx, e, w.storeFlags, func(_ context.Context, k *keeper) error { return saveWatch(k.cfg, next) }))
 }
 
 // look warns of a bucket if it is overdue, and returns what is to be remembered of it. Before it is remembered somebody is told:
@@ -86,6 +101,7 @@ func (w watch) look(ctx context.Context, x daemon.Expected, was daemon.Watched, 
 	if was.Since.IsZero() {
 		was.Since = now
 	}
+	was.Last = x.Last
 	if !x.Overdue(now) {
 		if !was.Warned.IsZero() {
 			w.log.Info().Str("event", "came").Str("bucket", x.Bucket).Time("last", x.Last).Msg("something comes into the bucket again")

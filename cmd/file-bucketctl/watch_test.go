@@ -253,6 +253,45 @@ func TestWatchAsksTheRunnerOfHooks(t *testing.T) {
 	}
 }
 
+// TestWatchAlertsWhenTheStoreCannotBeOpened lets a store break, so that nothing comes into it any more: nobody may be left to believe
+// that all is well.
+func TestWatchAlertsWhenTheStoreCannotBeOpened(t *testing.T) {
+	s := expecting(t, true)
+	now := time.Now()
+	if logged := s.watchAt(t, now, &heardAlerts{}); logged != nil {
+		t.Errorf("at first: %q", logged)
+	}
+	if err := os.WriteFile(filepath.Join(s.dir, "catalog.db"), []byte("no catalog, but long enough to be looked at"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		after  time.Duration
+		alerts []string
+	}{{time.Hour, nil}, {27 * time.Hour, []string{"backup true 27"}}, {28 * time.Hour, nil}} {
+		var out bytes.Buffer
+		hooks := &heardAlerts{}
+		w := watch{storeFlags: testFlags(s), now: func() time.Time { return now.Add(step.after) }, log: zerolog.Nop(), hooks: hooks}
+		if err := w.run(t.Context(), env{&out, &out}); err == nil || !slices.Equal(hooks.heard, step.alerts) {
+			t.Errorf("after %v: %v; alerts %q, want %q", step.after, err, hooks.heard, step.alerts)
+		}
+	}
+}
+
+// TestWatchLeavesNothingWhereNoStoreIs runs before the daemons have made the store.
+func TestWatchLeavesNothingWhereNoStoreIs(t *testing.T) {
+	s := newTestStore(t)
+	s.configure(t, `"buckets": [{"name": "backup", "token": "token-one", "expect": "26h"}]`)
+	if err := os.Mkdir(s.dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, fail := s.ctl(t, "watch"); code == 0 || !strings.Contains(fail, "the daemons make it") {
+		t.Errorf("got %d %q", code, fail)
+	}
+	if left, err := os.ReadDir(s.dir); err != nil || len(left) > 0 {
+		t.Errorf("left are %v, %v", left, err)
+	}
+}
+
 func TestWatchIsHidden(t *testing.T) {
 	if _, out, _ := ctl(t, "--help"); strings.Contains(out, "  watch ") {
 		t.Error("watch is in the help")

@@ -27,21 +27,27 @@ func (x Expected) Overdue(now time.Time) bool { return now.Sub(x.Since).Abs() > 
 // Waited is for how long nothing came.
 func (x Expected) Waited(now time.Time) time.Duration { return max(0, now.Sub(x.Since)) }
 
+// Arrived tells when something last came into a bucket, as object.Store does.
+type Arrived func(ctx context.Context, bucket string) (time.Time, error)
+
 // ExpectedBuckets returns what the configuration expects of buckets, in its order. A bucket that nobody has made yet is one into
-// which nothing ever came.
-func ExpectedBuckets(ctx context.Context, cfg *config.Config, store *object.Store, w *Watch, now time.Time) ([]Expected, error) {
+// which nothing ever came. Beside an error the list is whole all the same: of a bucket that cannot be asked after, it tells what
+// the watch remembers.
+func ExpectedBuckets(ctx context.Context, cfg *config.Config, arrived Arrived, w *Watch, now time.Time) ([]Expected, error) {
 	var list []Expected
+	var errs []error
 	for _, b := range cfg.Buckets {
 		if b.Expect == 0 {
 			continue
 		}
-		last, err := store.Arrived(ctx, b.Name)
+		last, err := arrived(ctx, b.Name)
 		if err != nil && !errors.Is(err, object.ErrNoBucket) {
-			return nil, err
+			errs = append(errs, err)
+			last = w.Buckets[b.Name].Last
 		}
 		list = append(list, expectedOf(&b, last, w, now))
 	}
-	return list, nil
+	return list, errors.Join(errs...)
 }
 
 // expectedOf is what is expected of a bucket into which something last came at a time.
@@ -65,6 +71,7 @@ type Watch struct {
 // Watched is what is remembered of a bucket.
 type Watched struct {
 	Since   time.Time `json:"since"`   // it was first seen
+	Last    time.Time `json:"last"`    // Expected.Last
 	Alerted time.Time `json:"alerted"` // Expected.Since of the lapse that somebody was alerted of last
 	Warned  time.Time `json:"warned"`  // last
 }

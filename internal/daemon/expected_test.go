@@ -2,8 +2,11 @@ package daemon
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -46,7 +49,7 @@ func TestExpectedBuckets(t *testing.T) {
 	}
 	seen := now.Add(-2 * time.Hour)
 	w := &Watch{Buckets: map[string]Watched{"missing": {Since: seen}, "filled": {Since: seen}}}
-	list, err := ExpectedBuckets(t.Context(), cfg, store, w, now)
+	list, err := ExpectedBuckets(t.Context(), cfg, store.Arrived, w, now)
 	if err != nil || len(list) != 3 {
 		t.Fatal(list, err)
 	}
@@ -59,6 +62,27 @@ func TestExpectedBuckets(t *testing.T) {
 		if list[i] != want {
 			t.Errorf("got %+v, want %+v", list[i], want)
 		}
+	}
+}
+
+// TestExpectedBucketsBesideDamage asks after a bucket that cannot be read: the others are told all the same, and it as remembered.
+func TestExpectedBucketsBesideDamage(t *testing.T) {
+	now := time.Now()
+	every := config.Duration(time.Hour)
+	cfg := &config.Config{Buckets: []config.Bucket{{Name: "damaged", Expect: every}, {Name: "sound", Expect: every}}}
+	came, seen := now.Add(-2*time.Hour), now.Add(-9*time.Hour)
+	w := &Watch{Buckets: map[string]Watched{"damaged": {Since: seen, Last: came}}}
+	list, err := ExpectedBuckets(t.Context(), cfg, func(_ context.Context, bucket string) (time.Time, error) {
+		if bucket == "damaged" {
+			return time.Time{}, object.ErrCorrupt
+		}
+		return now, nil
+	}, w, now)
+	want := []Expected{
+		{Bucket: "damaged", Every: time.Hour, Last: came, Since: came}, {Bucket: "sound", Every: time.Hour, Last: now, Since: now},
+	}
+	if !errors.Is(err, object.ErrCorrupt) || !slices.Equal(list, want) {
+		t.Errorf("got %+v, %v", list, err)
 	}
 }
 
