@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -27,11 +28,11 @@ func editConfig(path string, change func(*config.Config, *config.Draft) error) (
 		return nil, &daemon.ConfigError{Err: fmt.Errorf("read configuration: %w", err)}
 	}
 	defer old.Close() //nolint:errcheck // it was only read; closing unlocks it
-	if cfg, err = daemon.LoadConfig(path); err != nil {
-		return nil, err
-	}
 	text, err := os.ReadFile(real)
 	if err != nil {
+		return nil, err
+	}
+	if cfg, err = daemon.LoadConfig(path); err != nil {
 		return nil, err
 	}
 	draft, err := config.NewDraft(text)
@@ -54,6 +55,13 @@ func editConfig(path string, change func(*config.Config, *config.Draft) error) (
 	}
 	if err == nil {
 		cfg, err = daemon.LoadConfig(f.Name())
+	}
+	// Editors lock nothing. What somebody saved meanwhile is not to be lost, nor the wrong entry changed.
+	if err == nil {
+		var now []byte
+		if now, err = os.ReadFile(real); err == nil && !bytes.Equal(now, text) {
+			err = fmt.Errorf("somebody else has just changed %s: nothing is changed, try again", path)
+		}
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.abandon())

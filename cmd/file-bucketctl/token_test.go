@@ -158,6 +158,19 @@ func TestEditIsRefusedWhenItWouldBreakTheFile(t *testing.T) {
 	alone(t, path, tokenConfig)
 }
 
+// TestEditLeavesWhatAnEditorHasSaved changes the list, as an editor that locks nothing, while the last bucket is being removed.
+func TestEditLeavesWhatAnEditorHasSaved(t *testing.T) {
+	path := writeConfig(t, tokenConfig)
+	saved := strings.Replace(tokenConfig, "db02", "db03", 1)
+	_, err := editConfig(path, func(_ *config.Config, d *config.Draft) error {
+		return errors.Join(os.WriteFile(path, []byte(saved), 0o640), d.RemoveBucket(2))
+	})
+	if err == nil || !strings.Contains(err.Error(), "nothing is changed, try again") {
+		t.Errorf("got %v", err)
+	}
+	alone(t, path, saved)
+}
+
 // alone fails the test unless a directory has one file, with a text.
 func alone(t *testing.T, path, text string) {
 	t.Helper()
