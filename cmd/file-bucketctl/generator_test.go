@@ -59,7 +59,7 @@ func TestGeneratorWritesAddresses(t *testing.T) {
 				t.Errorf("%s: %s is %q, want %q", c.config, file, files[file], want)
 			}
 		}
-		if len(files) != 2 || stderr != "" {
+		if len(files) != 2+len(storeServices()) || stderr != "" {
 			t.Errorf("%s: %d files, stderr %q", c.config, len(files), stderr)
 		}
 	}
@@ -98,9 +98,15 @@ func TestGeneratorNeverFails(t *testing.T) {
 
 func TestGeneratorLetsServicesWrite(t *testing.T) {
 	for _, c := range []struct{ home, store, want string }{
-		{"/var/lib/file-bucket/files", "/var/lib/file-bucket", ""},
+		{"/var/lib/file-bucket", "/var/lib/file-bucket", ""},
+		// A disk may be mounted in there as anywhere else.
+		{"/var/lib/file-bucket/files", "/var/lib/file-bucket/store", `[Unit]
+RequiresMountsFor="/var/lib/file-bucket/files"
+RequiresMountsFor="/var/lib/file-bucket/store"
+`},
 		{"/var/lib/file-bucket/../file-bucketed", "/var/lib/file-bucket/store", `[Unit]
 RequiresMountsFor="/var/lib/file-bucketed"
+RequiresMountsFor="/var/lib/file-bucket/store"
 [Service]
 ReadWritePaths="-/var/lib/file-bucketed"
 `},

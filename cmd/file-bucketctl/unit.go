@@ -86,17 +86,17 @@ var (
 	tmpDirs  = []string{"/tmp", "/var/tmp"}
 )
 
-// pathsDropIn lets a service write to directories that are not below stateDir, and has it wait for what is mounted there: a
-// store on a disk that is not mounted yet would be taken for one that is missing, and made anew. It is empty when there is
-// nothing to say.
+// pathsDropIn has a service wait for what is mounted at directories, and lets it write to those that are not below stateDir. A store
+// on a disk that is not mounted would be taken for one that is missing, and made anew, wherever that is. It is empty when there
+// is nothing to say.
 func pathsDropIn(dirs []string) (string, error) {
 	var unitPart, write, bind string
 	var errs []error
 	home := false
 	for _, dir := range dirs {
 		dir = filepath.Clean(dir)
-		if dir == stateDir || below(dir, stateDir) {
-			continue
+		if dir == stateDir {
+			continue // StateDirectory= says it
 		}
 		quoted, err := unitPath(dir)
 		if err != nil {
@@ -104,6 +104,9 @@ func pathsDropIn(dirs []string) (string, error) {
 			continue
 		}
 		unitPart += fmt.Sprintf("RequiresMountsFor=%s\n", quoted(""))
+		if below(dir, stateDir) {
+			continue
+		}
 		inside := func(d string) bool { return below(dir, d) }
 		inHome := slices.ContainsFunc(homeDirs, inside)
 		home = home || inHome
@@ -116,7 +119,10 @@ func pathsDropIn(dirs []string) (string, error) {
 	if unitPart == "" {
 		return "", errors.Join(errs...)
 	}
-	text := "[Unit]\n" + unitPart + "[Service]\n" + write
+	text := "[Unit]\n" + unitPart
+	if write+bind != "" {
+		text += "[Service]\n" + write
+	}
 	if home {
 		text += "ProtectHome=tmpfs\n" // empty, but for what is bound there
 	}
