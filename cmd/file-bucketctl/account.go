@@ -8,6 +8,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -44,44 +45,98 @@ func (a *account) mayRead(path string) error {
 	if err := os.Chown(path, -1, a.gid); err != nil {
 		return err
 	}
-	return os.Chmod(path, mode|0o040)
+	// Those who could write by the group that it had are not those of the new one.
+	return os.Chmod(path, mode&^0o020|0o040)
 }
 
-// makeDir makes a directory and those above it, as the account's own.
+// makeDir makes a directory and those above it that are missing, as the account's own. What lies below a directory that is not
+// root's may change while it is looked at: links there lead nowhere else.
 func (a *account) makeDir(path string) error {
+	if fi, err := os.Stat(path); err == nil && fi.IsDir() {
+		return nil
+	}
+	base := foothold(path)
+	rel, err := filepath.Rel(base, path)
+	if err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(base)
+	if err != nil {
+		return err
+	}
+	defer root.Close() //nolint:errcheck // it was only looked at
 	var missing []string
-	for dir := path; ; dir = filepath.Dir(dir) {
-		if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
+	for dir := rel; dir != "."; dir = filepath.Dir(dir) {
+		if _, err := root.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
 			break
 		}
 		missing = append(missing, dir)
 	}
-	if err := os.MkdirAll(path, 0o700); err != nil {
-		return err
+	if err := root.MkdirAll(rel, 0o700); err != nil {
+		return fmt.Errorf("make %s in %s: %w", rel, base, err)
 	}
 	for _, dir := range missing {
-		if err := os.Chown(dir, a.uid, a.gid); err != nil {
+		if err := a.give(root.OpenFile(dir, openDir, 0)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// openDir opens a directory, and nothing that somebody has put in its place.
+const openDir = os.O_RDONLY | syscall.O_DIRECTORY | syscall.O_NOFOLLOW
+
+// foothold is the directory on the way to a clean absolute path up to which nobody but root and the caller has a say: the first that is
+// somebody else's, or the one with such a link in it, or the last that there is.
+func foothold(path string) string {
+	at := "/"
+	for name := range strings.SplitSeq(strings.Trim(path, "/"), "/") {
+		next := filepath.Join(at, name)
+		st, err := os.Lstat(next)
+		if err != nil {
+			return at
+		}
+		sys, ok := st.Sys().(*syscall.Stat_t)
+		theirs := !ok || sys.Uid != 0 && int(sys.Uid) != os.Geteuid()
+		switch fi, err := os.Stat(next); {
+		case err != nil || !fi.IsDir() || theirs && !st.IsDir():
+			return at
+		case theirs:
+			return next
+		}
+		at = next
+	}
+	return at
+}
+
+// give makes an open file the account's, and closes it.
+func (a *account) give(f *os.File, err error) error {
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Chown(a.uid, a.gid), f.Close())
+}
+
 // takeOver gives the account a directory that root's file-bucket has made. Somebody else's it leaves alone, and so the
 // directories that every system has.
 func (a *account) takeOver(path string) error {
-	st, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	f, err := os.OpenFile(path, openDir, 0)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if sys, ok := st.Sys().(*syscall.Stat_t); !ok || !st.IsDir() || sys.Uid != 0 || a.uid == 0 {
+	defer f.Close() //nolint:errcheck // it was only looked at
+	st, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if sys, ok := st.Sys().(*syscall.Stat_t); !ok || sys.Uid != 0 || a.uid == 0 {
 		return nil
 	}
 	if filepath.Dir(path) == "/" {
 		return fmt.Errorf("%s belongs to root, and is too near to the root to be given away: chown it, or use a directory in it", path)
 	}
-	return os.Lchown(path, a.uid, a.gid)
+	return f.Chown(a.uid, a.gid)
 }

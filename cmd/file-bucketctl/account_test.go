@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -101,5 +102,92 @@ func TestInitGivesNoDirectoryOfTheSystemAway(t *testing.T) {
 	a := &account{uid: -1, gid: -1} // with which chown changes nothing, should this go wrong
 	if err := a.takeOver("/usr"); err == nil || !strings.Contains(err.Error(), "too near to the root") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// hostile makes a directory of daemonUser, with a link "away" in it to one of root's. Only root can.
+func hostile(t *testing.T) (state, victim string) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can be led astray")
+	}
+	state, victim = filepath.Join(t.TempDir(), "state"), filepath.Join(t.TempDir(), "victim")
+	link := filepath.Join(state, "away")
+	for _, err := range []error{
+		os.Mkdir(state, 0o750), os.Mkdir(victim, 0o755), os.Symlink(victim, link),
+		os.Chown(state, daemonUser, daemonUser), os.Lchown(link, daemonUser, daemonUser),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return state, victim
+}
+
+// TestInitIsNotLedAway: the user of the daemons owns the directory of the state, and may be somebody who has broken in.
+func TestInitIsNotLedAway(t *testing.T) {
+	state, victim := hostile(t)
+	a := &account{daemonUser, daemonUser}
+	if err := a.makeDir(filepath.Join(state, "away", "etc", "store")); err == nil || !strings.Contains(err.Error(), "escapes") {
+		t.Errorf("made a directory behind a link: %v", err)
+	}
+	if entries, err := os.ReadDir(victim); err != nil || len(entries) > 0 {
+		t.Errorf("made %v, %v", entries, err)
+	}
+	if err := a.takeOver(filepath.Join(state, "away")); err != nil {
+		t.Error(err)
+	}
+	if uid, _ := ids(t, victim); uid != "0" {
+		t.Error("gave away what a link leads to")
+	}
+	// What root has put there is as good as any other directory.
+	if err := os.Symlink(victim, filepath.Join(filepath.Dir(state), "mine")); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.makeDir(filepath.Join(filepath.Dir(state), "mine", "a", "b")); err != nil {
+		t.Error(err)
+	}
+	for _, made := range []string{"a", "a/b"} {
+		if uid, _ := ids(t, filepath.Join(victim, made)); uid != strconv.Itoa(daemonUser) {
+			t.Errorf("%s belongs to %s", made, uid)
+		}
+	}
+}
+
+// TestNobodyLeadsRootToAStore: root would open it with all rights, and whoever made the link could put another in its place then.
+func TestNobodyLeadsRootToAStore(t *testing.T) {
+	state, victim := hostile(t)
+	roots := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(victim, roots); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]int{filepath.Join(state, "away"): daemonUser, roots: 0} {
+		o, err := becomeOwner(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := os.Geteuid(); got != want {
+			t.Errorf("looks after %s as user %d, want %d", path, got, want)
+		}
+		if err := o.leave(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestInitLetsNobodyElseWriteTheConfiguration(t *testing.T) {
+	u, path := someUser(t), filepath.Join(t.TempDir(), "config.json")
+	if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Chmod(path, 0o660)); err != nil {
+		t.Fatal(err)
+	}
+	a, err := findAccount(u.Username)
+	if err == nil {
+		err = a.mayRead(path)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st, err := os.Stat(path); err != nil || os.Geteuid() == 0 && st.Mode().Perm() != 0o640 {
+		t.Errorf("mode %v, %v", st.Mode(), err)
 	}
 }

@@ -22,7 +22,11 @@ type owner struct {
 // becomeOwner takes the rights of the owner of a directory, for all threads. A directory that is missing has none. Who is
 // neither root nor the owner is refused. Call leave when done.
 func becomeOwner(dir string) (*owner, error) {
-	st, err := os.Stat(dir)
+	st, err := os.Lstat(dir)
+	// Where a link of somebody else leads is for them to say, and for their rights: they may change it at any time.
+	if err == nil && st.Mode()&fs.ModeSymlink != 0 && (ownerOf(st) == 0 || os.Geteuid() != 0) {
+		st, err = os.Stat(dir)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return &owner{}, nil
 	}
@@ -48,6 +52,14 @@ func becomeOwner(dir string) (*owner, error) {
 		return nil, errors.Join(fmt.Errorf("act as %s, the owner of %s: %w", userName(sys.Uid), dir, err), syscall.Setresgid(-1, o.gid, -1))
 	}
 	return o, nil
+}
+
+// ownerOf returns whose a file is.
+func ownerOf(st fs.FileInfo) int {
+	if sys, ok := st.Sys().(*syscall.Stat_t); ok {
+		return int(sys.Uid)
+	}
+	return 0
 }
 
 // leave gives the caller's rights back.
