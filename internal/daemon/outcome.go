@@ -1,12 +1,16 @@
 package daemon
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
+	"unicode"
 )
 
 // Outcome is what came of the reload of that number, counted from the start of the process; 0 is the start itself.
@@ -18,6 +22,9 @@ type Outcome struct {
 }
 
 const reloading = "reloading"
+
+// maxOutcome is how many bytes of an Outcome are read.
+const maxOutcome = 64 << 10
 
 // What notes say.
 const (
@@ -61,10 +68,26 @@ func ReloadFile() string {
 
 // ReadReload reads what came of the last reload. The error is fs.ErrNotExist when no daemon has written the file.
 func ReadReload(path string) (Outcome, error) {
-	data, err := os.ReadFile(path)
+	// The file is the daemon's, and root reads it: whatever is there instead, it neither waits for it nor reads it all, nor shows
+	// what a terminal would take for a command.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return Outcome{}, err
 	}
+	defer f.Close() //nolint:errcheck // it was only read
+	if fi, err := f.Stat(); err != nil || !fi.Mode().IsRegular() {
+		return Outcome{}, errors.Join(errors.New(path+" is not the result of a reload"), err)
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxOutcome))
+	if err != nil {
+		return Outcome{}, err
+	}
+	data = bytes.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' {
+			return '?'
+		}
+		return r
+	}, data)
 	number, text, found := strings.Cut(strings.TrimSuffix(string(data), "\n"), " ")
 	n, err := strconv.Atoi(number)
 	if err != nil || !found {

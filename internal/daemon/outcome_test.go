@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 )
 
@@ -33,6 +34,29 @@ func TestOutcomeIsReadAsWritten(t *testing.T) {
 		if got, err := ReadReload(path); err == nil {
 			t.Errorf("%q is %+v", text, got)
 		}
+	}
+}
+
+// TestOutcomeOfAHostileDaemon: root reads what a daemon wrote, and somebody may have broken into that.
+func TestOutcomeOfAHostileDaemon(t *testing.T) {
+	dir := t.TempDir()
+	link, fifo, text := filepath.Join(dir, "link"), filepath.Join(dir, "fifo"), filepath.Join(dir, "text")
+	secret := filepath.Join(dir, "secret")
+	for _, err := range []error{
+		os.WriteFile(secret, []byte("1 a secret of root's\n"), 0o600), os.Symlink(secret, link), syscall.Mkfifo(fifo, 0o600),
+		os.WriteFile(text, []byte("1 \x1b]0;owned\x07\n"), 0o600),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, path := range []string{link, fifo, "/dev/zero"} {
+		if got, err := ReadReload(path); err == nil {
+			t.Errorf("%s is %+v", path, got)
+		}
+	}
+	if got, err := ReadReload(text); err != nil || got.Failure != "?]0;owned?" {
+		t.Errorf("got %q, %v", got.Failure, err)
 	}
 }
 
