@@ -285,6 +285,17 @@ func TestRunnerIsGone(t *testing.T) {
 	}
 }
 
+// TestHookPathNeedsADirectory: the runner takes what a configuration says that a daemon would refuse.
+func TestHookPathNeedsADirectory(t *testing.T) {
+	t.Chdir(hookDir(t))
+	writeHook(t, ".", "alert.sh", "exit 0")
+	for _, dir := range []string{"", "."} {
+		if got, err := hookPath(dir, "alert.sh", []int{0, os.Geteuid()}); err == nil {
+			t.Errorf("%q: would run %q", dir, got)
+		}
+	}
+}
+
 func TestHookPath(t *testing.T) {
 	uid := os.Geteuid()
 	for name, c := range map[string]struct {

@@ -67,6 +67,9 @@ func (s script) run(ctx context.Context, call HookCall) (HookResult, error) {
 // but its owners may have a hand in it: it is a regular file that is executable, and it and every directory above it belong to
 // them and are open to writing by nobody else.
 func hookPath(dir, name string, owners []int) (string, error) {
+	if !filepath.IsAbs(dir) {
+		return "", fmt.Errorf("hooks are not run: %q is no directory for them", dir) // its way up would never end at the root
+	}
 	real, err := filepath.EvalSymlinks(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", ErrNoHook
