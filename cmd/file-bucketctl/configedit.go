@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -56,17 +57,22 @@ func editConfig(path string, change func(*config.Config, *config.Draft) error) (
 	if err == nil {
 		cfg, err = daemon.LoadConfig(f.Name())
 	}
-	// Editors lock nothing. What somebody saved meanwhile is not to be lost, nor the wrong entry changed.
 	if err == nil {
-		var now []byte
-		if now, err = os.ReadFile(real); err == nil && !bytes.Equal(now, text) {
-			err = fmt.Errorf("somebody else has just changed %s: nothing is changed, try again", path)
-		}
+		err = unchanged(real, text)
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.abandon())
 	}
 	return cfg, f.finish()
+}
+
+// unchanged returns an error when a file holds another text. Who edits it in another way does not ask for the lock.
+func unchanged(path string, text []byte) error {
+	now, err := os.ReadFile(path)
+	if err == nil && !bytes.Equal(now, text) {
+		err = fmt.Errorf("somebody else has changed %s at the same moment, and nothing was done: try again", path)
+	}
+	return err
 }
 
 // lockFile opens a file and waits until nobody else has it locked. Who had it locked may have replaced it: it is the file that
@@ -77,7 +83,7 @@ func lockFile(path string) (*os.File, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := flock(f); err != nil {
+		if err := flock(f, lockTime); err != nil {
 			return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), f.Close())
 		}
 		locked, err := f.Stat()
@@ -93,11 +99,21 @@ func lockFile(path string) (*os.File, error) {
 	}
 }
 
-// flock locks a file, however often a signal interrupts the waiting.
-func flock(f *os.File) error {
-	for {
-		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); !errors.Is(err, syscall.EINTR) {
+// lockTime is how long another edit may take. All that may read the configuration may lock it, the user of the daemons too, who may be
+// somebody that wants no token to be revoked.
+const lockTime = 10 * time.Second
+
+// flock locks a file, or gives up after a while.
+func flock(f *os.File, within time.Duration) error {
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for until := time.Now().Add(within); ; <-ticker.C {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		switch {
+		case !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR):
 			return err
+		case time.Now().After(until):
+			return fmt.Errorf("another process holds it; to see which: fuser -v %s", f.Name())
 		}
 	}
 }

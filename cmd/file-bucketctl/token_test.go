@@ -158,17 +158,39 @@ func TestEditIsRefusedWhenItWouldBreakTheFile(t *testing.T) {
 	alone(t, path, tokenConfig)
 }
 
-// TestEditLeavesWhatAnEditorHasSaved changes the list, as an editor that locks nothing, while the last bucket is being removed.
-func TestEditLeavesWhatAnEditorHasSaved(t *testing.T) {
+// TestEditGivesWayToAnEditor: people's editors ask for no lock, and what they saved meanwhile must neither be lost nor be taken for what
+// was looked at.
+func TestEditGivesWayToAnEditor(t *testing.T) {
 	path := writeConfig(t, tokenConfig)
-	saved := strings.Replace(tokenConfig, "db02", "db03", 1)
-	_, err := editConfig(path, func(_ *config.Config, d *config.Draft) error {
-		return errors.Join(os.WriteFile(path, []byte(saved), 0o640), d.RemoveBucket(2))
-	})
-	if err == nil || !strings.Contains(err.Error(), "nothing is changed, try again") {
+	saved := strings.Replace(tokenConfig, "db01", "db02", 1)
+	_, err := editConfig(path, func(*config.Config, *config.Draft) error { return os.WriteFile(path, []byte(saved), 0o600) })
+	if err == nil || !strings.Contains(err.Error(), "somebody else has changed") {
 		t.Errorf("got %v", err)
 	}
 	alone(t, path, saved)
+}
+
+// TestLockIsNotWaitedForInVain: whoever may read the configuration may hold the lock for ever.
+func TestLockIsNotWaitedForInVain(t *testing.T) {
+	path := writeConfig(t, tokenConfig)
+	held, err := lockFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close() //nolint:errcheck // it was only read
+	if err := flock(other, 0); err == nil || !strings.Contains(err.Error(), "another process holds it") {
+		t.Errorf("got %v", err)
+	}
+	if err := held.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := flock(other, 0); err != nil {
+		t.Error(err)
+	}
 }
 
 // alone fails the test unless a directory has one file, with a text.
