@@ -18,6 +18,7 @@ BENCH      = .
 SOAK_KILLS = 1000
 SOAK_CUTS  = 1500
 SOAK_STEP  = 1
+SOAK_OPS   = 30000
 SOAK_CROWD = 500
 SCALE      = 10000000
 MODEL      = 25
@@ -146,8 +147,8 @@ bench:
 # so many half-open and so many slow connections.
 soak:
 	S3D_CROWD=$(SOAK_CROWD) go test -count=1 -v -run='^TestCrowd$$' ./cmd/hugbucket-s3d
-	DISK_SOAK_KILLS=$(SOAK_KILLS) DISK_FAULT_STRIDE=$(SOAK_STEP) DISK_POWER_CUTS=$(SOAK_CUTS) DISK_PROCS_OPS=30000 \
-		DISK_MEMORY_MIB=64 DISK_TEST_STREAM_MIB=4096 DISK_CHECK_OPS=30000 go test -count=1 -timeout=3h -v \
+	DISK_SOAK_KILLS=$(SOAK_KILLS) DISK_FAULT_STRIDE=$(SOAK_STEP) DISK_POWER_CUTS=$(SOAK_CUTS) DISK_PROCS_OPS=$(SOAK_OPS) \
+		DISK_MEMORY_MIB=64 DISK_TEST_STREAM_MIB=4096 DISK_CHECK_OPS=$(SOAK_OPS) go test -count=1 -timeout=3h -v \
 		-run='^(TestSoak|TestSoakCollecting|TestFaults|TestPowerCut|TestProcesses|TestMemory|TestLongUploadTakesLittleMemory|TestCheckBesideWriters)$$' ./internal/disk
 
 # Explores the protocol of collection with larger bounds, up to so many million states a scenario. 25 are enough for all, and take
