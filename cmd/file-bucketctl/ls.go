@@ -79,26 +79,22 @@ func newObjectLine(i object.Info) objectLine {
 	return objectLine{Bucket: i.Bucket, Key: i.Key, Size: &i.Size, Modified: &i.ModTime, ETag: i.ETag, XetHash: i.File.String()}
 }
 
+// bucketPage is how many buckets the store is asked for at a time.
+const bucketPage = 1000
+
 func (k *keeper) listBuckets(ctx context.Context, s *object.Store) error {
-	for start, more := "", true; more; {
-		var page []object.Bucket
-		var err error
-		if page, more, err = s.Buckets(ctx, start, 0x7fff); err != nil {
-			return err
+	for b, err := range s.AllBuckets(ctx, "", bucketPage) {
+		switch {
+		case err != nil:
+		case *k.json:
+			err = k.encode(bucketLine(b))
+		case *k.quiet:
+			err = k.print(b.Name + "\n")
+		default:
+			err = k.print(strings.TrimRight(fmt.Sprintf("%s  %-30s  %s", timeText(b.Created), b.Name, keyTextOf(b.Owner)), " ") + "\n")
 		}
-		for _, b := range page {
-			start = b.Name + "\x00"
-			switch {
-			case *k.json:
-				err = k.encode(bucketLine(b))
-			case *k.quiet:
-				err = k.print(b.Name + "\n")
-			default:
-				err = k.print(strings.TrimRight(fmt.Sprintf("%s  %-30s  %s", timeText(b.Created), b.Name, keyTextOf(b.Owner)), " ") + "\n")
-			}
-			if err != nil {
-				return err
-			}
+		if err != nil {
+			return err
 		}
 	}
 	return nil

@@ -194,16 +194,12 @@ func (k *keeper) bucketNames(ctx context.Context, store *object.Store) (names []
 			known[b.Name] = true
 		}
 	}
-	for start, more := "", true; more; {
-		var page []object.Bucket
-		if page, more, err = store.Buckets(ctx, start, 1000); err != nil {
+	for b, err := range store.AllBuckets(ctx, "", bucketPage) {
+		if err != nil {
 			return nil, err
 		}
-		for _, b := range page {
-			if !known[b.Name] {
-				names = append(names, b.Name)
-			}
-			start = b.Name + "\x00"
+		if !known[b.Name] {
+			names = append(names, b.Name)
 		}
 	}
 	return names, nil

@@ -70,28 +70,23 @@ func (a *arrivals) list(ctx context.Context, cfg *config.Config, now time.Time) 
 		s.Overdue = s.Err == nil && s.Expect > 0 && expectedOf(b, s.Last, watch, now).Overdue(now)
 		out = append(out, s)
 	}
-	for start := ""; len(out) < maxBuckets; {
-		page, further, err := a.store.Buckets(ctx, start, maxBuckets)
-		if err != nil {
-			return out, false, err
-		}
-		for _, b := range page {
-			start = b.Name + "\x00"
-			if seen[b.Name] {
-				continue
-			}
-			if len(out) == maxBuckets {
-				return out, true, nil
-			}
-			s := bucketState{Name: b.Name}
-			s.Last, s.Err = a.named(ctx, b.Name)
-			out = append(out, s)
-		}
-		if !further {
-			return out, false, nil
-		}
+	if len(out) >= maxBuckets {
+		return out, true, nil
 	}
-	return out, true, nil
+	for b, err := range a.store.AllBuckets(ctx, "", maxBuckets) {
+		switch {
+		case err != nil:
+			return out, false, err
+		case seen[b.Name]:
+			continue
+		case len(out) == maxBuckets:
+			return out, true, nil
+		}
+		s := bucketState{Name: b.Name}
+		s.Last, s.Err = a.named(ctx, b.Name)
+		out = append(out, s)
+	}
+	return out, false, nil
 }
 
 // named is when something came into a bucket of the store. One that is not there yet has got nothing.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"iter"
 	"time"
 
 	"hugbucket/internal/xet"
@@ -71,6 +72,27 @@ func (s *Store) Arrived(ctx context.Context, bucket string) (time.Time, error) {
 func (s *Store) Buckets(ctx context.Context, start string, limit int) ([]Bucket, bool, error) {
 	page, more, err := s.driver.Buckets(ctx, start, min(max(limit, 1), maxPage))
 	return page, more, wrap("list buckets", "", "", err)
+}
+
+// AllBuckets yields the buckets in byte order, from the first name >= start on, asking for so many at a time. It ends after the
+// first error.
+func (s *Store) AllBuckets(ctx context.Context, start string, page int) iter.Seq2[Bucket, error] {
+	return func(yield func(Bucket, error) bool) {
+		for more := true; more; {
+			var found []Bucket
+			var err error
+			if found, more, err = s.Buckets(ctx, start, page); err != nil {
+				yield(Bucket{}, err)
+				return
+			}
+			for _, b := range found {
+				if !yield(b, nil) {
+					return
+				}
+				start = b.Name + "\x00" // the next name in byte order
+			}
+		}
+	}
 }
 
 // DeleteBucket deletes an empty bucket. Errors: ErrNoBucket, ErrBucketNotEmpty.

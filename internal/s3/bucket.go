@@ -130,25 +130,23 @@ func (q *request) listBuckets() error {
 
 // ownBuckets returns up to limit buckets that the caller owns and sees, and the name of the next one if there is one.
 func (q *request) ownBuckets(start, prefix string, limit int) (found []object.Bucket, next string, err error) {
-	for more := limit > 0; more; {
-		var page []object.Bucket
-		page, more, err = q.s.store.Buckets(q.r.Context(), start, min(limit+1, 1000))
+	if limit <= 0 {
+		return nil, "", nil
+	}
+	for b, err := range q.s.store.AllBuckets(q.r.Context(), start, min(limit+1, 1000)) {
 		if err != nil {
 			return nil, "", err
 		}
-		for _, b := range page {
-			start = b.Name + "\x00"
-			switch {
-			case !strings.HasPrefix(b.Name, prefix):
-				if b.Name > prefix {
-					return found, "", nil
-				}
-			case b.Owner != q.id.owner() || !q.id.seesBucket(b.Name):
-			case len(found) == limit:
-				return found, b.Name, nil
-			default:
-				found = append(found, b)
+		switch {
+		case !strings.HasPrefix(b.Name, prefix):
+			if b.Name > prefix {
+				return found, "", nil
 			}
+		case b.Owner != q.id.owner() || !q.id.seesBucket(b.Name):
+		case len(found) == limit:
+			return found, b.Name, nil
+		default:
+			found = append(found, b)
 		}
 	}
 	return found, "", nil
