@@ -138,14 +138,21 @@ func (m *metrics) listen(ctx context.Context, door doorState) {
 	}
 	m.door = door
 	m.door.Name, m.door.Version, m.door.Started = m.name, version, m.traffic.started.Unix()
-	var lc net.ListenConfig
 	var err error
-	if m.first, err = lc.Listen(ctx, "tcp", m.address); err != nil {
+	if m.first, err = m.open(ctx); err != nil {
 		m.log.Warn().Err(err).Msg("no metrics yet, trying again every minute; metrics.port chooses another port, 0 turns them off")
-		m.closed.Store(true)
-		return
 	}
-	m.log.Info().Str("address", m.first.Addr().String()).Msg("serving metrics")
+}
+
+func (m *metrics) open(ctx context.Context) (net.Listener, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", m.address)
+	m.closed.Store(err != nil)
+	if err != nil {
+		return nil, err
+	}
+	m.log.Info().Str("address", l.Addr().String()).Msg("serving metrics")
+	return l, nil
 }
 
 // note is what to add to the status of the daemon; it begins with "; " when there is something.
@@ -175,12 +182,7 @@ func (m *metrics) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		var lc net.ListenConfig
-		var err error
-		if l, err = lc.Listen(ctx, "tcp", m.address); err == nil {
-			m.closed.Store(false)
-			m.log.Info().Str("address", l.Addr().String()).Msg("serving metrics")
-		}
+		l, _ = m.open(ctx) // the first try has said why not
 	}
 	m.serve(ctx, l)
 }
