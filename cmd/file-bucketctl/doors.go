@@ -47,12 +47,16 @@ func newProber(cfg *config.Config) prober {
 
 // doors asks all doors of a configuration.
 func (p prober) doors(ctx context.Context, cfg *config.Config) []doorState {
-	push := p.door(ctx, doorNames[0], net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port)))
-	s3 := p.door(ctx, doorNames[1], net.JoinHostPort(cfg.S3.Host, strconv.Itoa(cfg.S3.Port)))
-	if cfg.S3.AccessKey == "" && len(cfg.S3.Keys) == 0 && s3.State != "off" {
-		s3.Note = "open to everybody: set s3.access_key and s3.secret_key"
+	var list []doorState
+	for _, u := range units() {
+		host, port := u.address(cfg)
+		d := p.door(ctx, u.name, net.JoinHostPort(host, strconv.Itoa(port)))
+		if u.section == "s3." && cfg.S3.AccessKey == "" && len(cfg.S3.Keys) == 0 && d.State != "off" {
+			d.Note = "open to everybody: set s3.access_key and s3.secret_key"
+		}
+		list = append(list, d)
 	}
-	return []doorState{push, s3}
+	return list
 }
 
 // door asks one door whether it serves.

@@ -102,7 +102,7 @@ func (k *keeper) tellExpired(dryRun bool, bucket string, o agedObject) error {
 	if dryRun {
 		did = "would delete"
 	}
-	return k.print(fmt.Sprintf("%s %s/%s, %s, of %s\n", did, bucket, o.key, bytesText(o.size), o.modified.Local().Format(time.DateTime)))
+	return k.print(fmt.Sprintf("%s %s/%s, %s, of %s\n", did, bucket, o.key, bytesText(o.size), timeText(o.modified)))
 }
 
 func (r expireResult) text(rules int) string {

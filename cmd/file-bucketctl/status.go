@@ -146,15 +146,14 @@ func (k *keeper) bucketsOf(ctx context.Context, r *statusResult, store *object.S
 	}
 	for _, name := range names {
 		b := bucketStatus{Name: name}
-		last, err := store.Arrived(ctx, name)
-		if err != nil && !errors.Is(err, object.ErrNoBucket) {
+		var last time.Time
+		if x, ok := waiting[name]; ok {
+			last, b.Expect, b.Overdue = x.Last, x.Every.Hours(), x.Overdue(now)
+		} else if last, err = store.Arrived(ctx, name); err != nil && !errors.Is(err, object.ErrNoBucket) {
 			return err
 		}
 		if !last.IsZero() {
 			b.Last = &last
-		}
-		if x, ok := waiting[name]; ok {
-			b.Expect, b.Overdue = x.Every.Hours(), x.Overdue(now)
 		}
 		r.Buckets = append(r.Buckets, b)
 	}

@@ -50,7 +50,7 @@ func (x bucketStatus) row(now time.Time) string {
 		what = "token " + x.Token
 	}
 	if x.Last != nil {
-		last = x.Last.Local().Format(time.DateTime) + ", " + ageText(now.Sub(*x.Last)) + " ago"
+		last = timeText(*x.Last) + ", " + ageText(now.Sub(*x.Last)) + " ago"
 	}
 	if x.Expect > 0 {
 		mark = "every " + config.Duration(time.Duration(x.Expect*float64(time.Hour))).String()
