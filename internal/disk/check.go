@@ -138,6 +138,12 @@ func (c *checker) run(ctx context.Context) (err error) {
 			return err
 		}
 		defer func(db *sql.DB) { err = errors.Join(err, db.Close()) }(c.hints)
+		made := true
+		// What is wrong with it is for databases to say.
+		_ = c.hints.QueryRowContext(brief(ctx), `SELECT count(*) > 0 FROM sqlite_schema WHERE name = 'chunks'`).Scan(&made)
+		if !made { // somebody is at it
+			c.hints = nil
+		}
 	}
 	for _, step := range c.steps {
 		if err := step(ctx); err != nil {

@@ -17,7 +17,7 @@ import (
 // checkedStore is a store with a small, a second small, a large and an empty object, and a copy of the first.
 func checkedStore(t *testing.T) *Driver {
 	t.Helper()
-	d := opened(t, t.TempDir(), Options{idle: true})
+	d := opened(t, ramDir(t), Options{idle: true})
 	t.Cleanup(func() {
 		if err := d.Close(); err != nil {
 			t.Log(err) // it was damaged
@@ -31,6 +31,22 @@ func checkedStore(t *testing.T) *Driver {
 	put(t, s, "copy", randomBytes(200_000, 1))
 	d.index.flush(t.Context())
 	return d
+}
+
+// TestCheckWhileTheIndexIsMade checks a store whose index.db another process has just created: there is nothing in it yet.
+func TestCheckWhileTheIndexIsMade(t *testing.T) {
+	d := checkedStore(t)
+	for _, name := range []string{"index.db", "index.db-wal", "index.db-shm"} {
+		if err := os.Remove(filepath.Join(d.dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.database("index.db", "NORMAL").ensure(); err != nil {
+		t.Fatal(err)
+	}
+	if done, found, _ := problems(t, d, CheckOptions{}); done.Keys != 5 || len(found) > 0 {
+		t.Errorf("%d keys, %v", done.Keys, found)
+	}
 }
 
 // problems checks a store, and returns what was said and which keys were named, in order.
