@@ -30,7 +30,7 @@ const (
 // what they have appended. Nothing is said of it but of pieces of packs, and no row names these. The second time content that is
 // whole is noted as damaged, so that those who store it again move it.
 func TestCheckBesideWriters(t *testing.T) {
-	ops := int64(size(t, checkWritersEnv, 1200/stride))
+	ops := int64(size(t, checkWritersEnv, 400/stride))
 	for name, lose := range map[string]func(*mixWriter, context.Context, *Driver) error{
 		"failing": (*mixWriter).fail, "moving": (*mixWriter).note,
 	} {

@@ -208,7 +208,7 @@ func record(t *testing.T) ([]call, []*cutWriter) {
 // and is clean, each writer's keys are as they were after its last step that was acknowledged, or after the one that was under
 // way, and the store can be written to.
 func TestPowerCut(t *testing.T) {
-	cuts := 100 / stride
+	cuts := 35 / stride
 	if s := os.Getenv("DISK_POWER_CUTS"); s != "" {
 		var err error
 		if cuts, err = strconv.Atoi(s); err != nil {

@@ -49,7 +49,7 @@ func TestRebuildStopped(t *testing.T) {
 		live.want[key] = randomBytes(800+i, uint64(500+i))
 		put(t, s, key, live.want[key])
 	}
-	whole := rotStore{dir: filepath.Join(t.TempDir(), "store"), want: live.want}
+	whole := rotStore{dir: filepath.Join(ramDir(t), "store"), want: live.want}
 	if err := os.CopyFS(whole.dir, os.DirFS(live.dir)); err != nil { // as a power cut leaves it
 		t.Fatal(err)
 	}

@@ -33,7 +33,7 @@ func (st rotStore) backup(t *testing.T) string {
 // lean is clone without the directories that are empty: whoever opens the store makes them.
 func (st rotStore) lean(t *testing.T) rotStore {
 	t.Helper()
-	dir := filepath.Join(t.TempDir(), "store")
+	dir := filepath.Join(ramDir(t), "store")
 	err := filepath.WalkDir(st.dir, func(name string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
 			return err

@@ -27,7 +27,7 @@ type rotStore struct {
 // attributes that take pages of their own, overwritten and deleted ones.
 func newRotStore(t *testing.T) rotStore {
 	t.Helper()
-	st := rotStore{dir: t.TempDir(), want: make(map[string][]byte)}
+	st := rotStore{dir: ramDir(t), want: make(map[string][]byte)}
 	d, err := Open(t.Context(), st.dir, Options{packSize: 300_000})
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +68,7 @@ func newRotStore(t *testing.T) rotStore {
 // clone copies the store, so that the copy can be damaged.
 func (st rotStore) clone(t *testing.T) rotStore {
 	t.Helper()
-	dir := filepath.Join(t.TempDir(), "store")
+	dir := filepath.Join(ramDir(t), "store")
 	if err := os.CopyFS(dir, os.DirFS(st.dir)); err != nil {
 		t.Fatal(err)
 	}

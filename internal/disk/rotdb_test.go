@@ -142,7 +142,7 @@ func TestRotOfBothCopiesOfNames(t *testing.T) {
 // for what a crash cut off. That is only believed of the last transaction, and of the frame before it. Else the store is
 // refused.
 func TestRotOfTheLog(t *testing.T) {
-	dir := t.TempDir()
+	dir := ramDir(t)
 	d, err := Open(t.Context(), dir, Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -155,7 +155,7 @@ func TestRotOfTheLog(t *testing.T) {
 		want[key] = randomBytes(3000+i, uint64(i))
 		put(t, s, key, want[key])
 	}
-	whole := rotStore{dir: filepath.Join(t.TempDir(), "store"), want: want}
+	whole := rotStore{dir: filepath.Join(ramDir(t), "store"), want: want}
 	if err := os.CopyFS(whole.dir, os.DirFS(dir)); err != nil { // as a power cut leaves it
 		t.Fatal(err)
 	}

@@ -88,7 +88,7 @@ func TestCompleteManyParts(t *testing.T) {
 		n = size(t, "DISK_PARTS", n)
 	}
 	rng := rand.New(rand.NewPCG(1, 2))
-	dir := t.TempDir()
+	dir := ramDir(t)
 	d := openTest(t, dir)
 	s := newStore(t, d)
 	u, err := s.CreateUpload(t.Context(), "bucket", "key", object.UploadOptions{})
