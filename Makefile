@@ -124,14 +124,18 @@ check:
 race:
 	go test -race -gcflags='modernc.org/sqlite/lib=-race=false' -shuffle=on -timeout=30m ./...
 
-# go test fuzzes one target of one package at a time.
+# A package is built once, as go test -fuzz builds it; its targets are fuzzed one at a time.
 fuzz:
-	@set -e; for file in $$(grep -rlE '^func Fuzz' --include='*_test.go' .); do \
-		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' "$$file"); do \
-			echo "$$(dirname "$$file") $$target"; \
-			go test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=10x "$$(dirname "$$file")"; \
-		done; \
-	done
+	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+		for pkg in $$(grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -n 1 dirname | sort -u); do \
+			go test -c -fuzz=. -o "$$dir/fuzz" "$$pkg"; \
+			cache=$$(go env GOCACHE)/fuzz/$$(go list "$$pkg"); \
+			for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' "$$pkg"/*_test.go); do \
+				echo "$$pkg $$target"; \
+				(cd "$$pkg" && "$$dir/fuzz" -test.run='^$$' -test.fuzz="^$$target\$$" -test.fuzztime=$(FUZZTIME) \
+					-test.fuzzminimizetime=10x -test.fuzzcachedir="$$cache"); \
+			done; \
+		done
 
 lint:
 	$(GOLANGCI) run ./...
