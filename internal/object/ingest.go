@@ -29,8 +29,9 @@ const (
 // ingested is what a stream turned out to be.
 type ingested struct {
 	file    xet.Reconstruction
-	digests Digests
-	fresh   int64 // bytes of chunks that were not stored before
+	digests Digests // of what came
+	came    int64   // bytes
+	fresh   int64   // bytes of chunks that were not stored before
 }
 
 // batch is a piece of the stream: buf[headroom:headroom+n].
@@ -73,12 +74,12 @@ var batches = sync.Pool{New: func() any { return &batch{buf: make([]byte, headro
 
 func getBatch() *batch { return batches.Get().(*batch) } //nolint:errcheck,forcetypeassert // the pool holds nothing else
 
-// ingest reads r to its end and stages its content in the session. Reading, the digests of the whole and the work on
+// ingest reads r to its end and stages its content, behind what the packer has already. Reading, the digests of the whole and the work on
 // chunks run beside each other; what fits one batch is done without starting anything.
-func ingest(ctx context.Context, sess Session, r io.Reader, wantSHA256 bool) (ingested, error) {
+func ingest(ctx context.Context, p *packer, r io.Reader, wantSHA256 bool) (ingested, error) {
 	d := newDigester(wantSHA256)
 	defer d.close()
-	p := newPacker(sess)
+	had := p.size + uint64(len(p.carry))
 	first := getBatch()
 	if err := first.fill(r); err != nil {
 		batches.Put(first)
@@ -95,7 +96,7 @@ func ingest(ctx context.Context, sess Session, r io.Reader, wantSHA256 bool) (in
 		return ingested{}, err
 	}
 	file, err := p.finish(ctx)
-	return ingested{file: file, digests: d.sum(), fresh: p.fresh}, err
+	return ingested{file: file, digests: d.sum(), came: int64(file.Size - had), fresh: p.fresh}, err
 }
 
 // pipeline feeds first and the rest of r to the digester and the packer, each in a goroutine of its own.

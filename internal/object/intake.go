@@ -21,6 +21,6 @@ type counters struct{ bytes, fresh atomic.Int64 }
 
 // add counts what a commit has made durable.
 func (c *counters) add(got ingested) {
-	c.bytes.Add(int64(got.file.Size))
+	c.bytes.Add(got.came)
 	c.fresh.Add(got.fresh)
 }

@@ -104,7 +104,7 @@ func (s *Store) PutPart(ctx context.Context, name UploadName, number int, r io.R
 			return Part{}, err
 		}
 		sha := opts.WantSHA256 || opts.SHA256 != nil
-		got, err = ingest(ctx, sess, r, sha)
+		got, err = ingest(ctx, newPacker(sess), r, sha)
 		if err == nil {
 			asked := PutOptions{Size: opts.Size, Sized: opts.Sized, MD5: opts.MD5, SHA256: opts.SHA256}
 			err = asked.verify(got)

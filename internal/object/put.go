@@ -53,7 +53,7 @@ func (s *Store) mayPut(ctx context.Context, bucket, key string, cond Condition) 
 
 // putIn ingests r and commits it under the name that info bears.
 func (s *Store) putIn(ctx context.Context, sess Session, r io.Reader, info Info, opts PutOptions) (Info, error) {
-	got, err := ingest(ctx, sess, r, opts.WantSHA256 || opts.SHA256 != nil)
+	got, err := ingest(ctx, newPacker(sess), r, opts.WantSHA256 || opts.SHA256 != nil)
 	if err == nil {
 		err = opts.verify(got)
 	}
@@ -64,10 +64,15 @@ func (s *Store) putIn(ctx context.Context, sess Session, r io.Reader, info Info,
 	if err != nil {
 		return Info{}, err
 	}
+	return s.name(ctx, sess, got, info, opts)
+}
+
+// name commits what has come under the name that info bears.
+func (s *Store) name(ctx context.Context, sess Session, got ingested, info Info, opts PutOptions) (Info, error) {
 	info.Size = int64(got.file.Size)
 	info.File = got.file.Hash
 	info.Digests = got.digests
-	info.ETag = ETagOf(got.digests.MD5, got.file.Hash)
+	info.ETag = cmp.Or(info.ETag, ETagOf(got.digests.MD5, got.file.Hash))
 	info.ModTime = s.modTime(opts.ModTime)
 	if opts.Note != nil {
 		info.Note = opts.Note()
@@ -84,8 +89,8 @@ func (s *Store) putIn(ctx context.Context, sess Session, r io.Reader, info Info,
 
 // verify compares what came with what was announced.
 func (o *PutOptions) verify(got ingested) error {
-	if (o.Sized || o.Size > 0) && int64(got.file.Size) != o.Size {
-		return fmt.Errorf("%w: %d bytes announced, %d received", ErrDigest, o.Size, got.file.Size)
+	if (o.Sized || o.Size > 0) && got.came != o.Size {
+		return fmt.Errorf("%w: %d bytes announced, %d received", ErrDigest, o.Size, got.came)
 	}
 	if o.MD5 != nil && !bytes.Equal(o.MD5, got.digests.MD5) {
 		return fmt.Errorf("%w: MD5 %x announced, %x received", ErrDigest, o.MD5, got.digests.MD5)
