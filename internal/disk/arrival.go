@@ -37,24 +37,36 @@ func (c *committer) writeArrivals(ctx context.Context, g *group) error {
 		if r.err != nil || r.plan == nil {
 			continue
 		}
-		for _, k := range r.plan.keys {
-			if k.info == nil || !g.arrived[k.bucket].IsZero() {
+		for bucket := range r.plan.fed {
+			if !g.arrived[bucket].IsZero() {
 				continue
 			}
-			if age := now.Sub(c.arrived[k.bucket]); age >= 0 && age < object.ArrivedWithin {
+			if age := now.Sub(c.arrived[bucket]); age >= 0 && age < object.ArrivedWithin {
 				continue
 			}
-			_, err := c.st.arrived.ExecContext(ctx, now.UnixMilli(), k.bucket)
+			_, err := c.st.arrived.ExecContext(ctx, now.UnixMilli(), bucket)
 			if errors.Is(sqlError(err), object.ErrCorrupt) {
 				// Nobody shall lose a backup because its alarm is broken. It will look as if nothing came.
-				c.arrived[k.bucket] = now
+				c.arrived[bucket] = now
 				return errAgain
 			}
 			if err != nil {
 				return err
 			}
-			g.arrived[k.bucket] = now
+			g.arrived[bucket] = now
 		}
 	}
 	return nil
+}
+
+// fed yields the buckets into which a plan brings something. New attributes bring nothing, nor does a new name in the same bucket.
+func (p *plan) fed(yield func(int64) bool) {
+	for _, k := range p.keys {
+		if k.info != nil && !k.amends && !yield(k.bucket) {
+			return
+		}
+	}
+	if r := p.rename; r != nil && r.from != r.to {
+		yield(r.to)
+	}
 }

@@ -62,6 +62,7 @@ type writeStatements struct {
 	epoch, tellEpoch                  *sql.Stmt
 	insertProc, deleteProc            *sql.Stmt
 	bucketID, keyInfo, putKey, delKey *sql.Stmt
+	countKeys, someKeys, renameKey    *sql.Stmt
 	fileByHash, insertFile            *sql.Stmt
 	undoomFile, undoomXorbs           *sql.Stmt
 	xorbByHash, insertXorb, lastID    *sql.Stmt
@@ -103,6 +104,10 @@ func (c *committer) queries() map[**sql.Stmt]string {
 		&c.st.bucketID:   `SELECT id FROM buckets WHERE name = ?`,
 		&c.st.keyInfo:    `SELECT info FROM keys WHERE bucket = ? AND key = ? AND version = 0`,
 		&c.st.delKey:     `DELETE FROM keys WHERE bucket = ? AND key = ? AND version = 0`,
+		&c.st.countKeys: `SELECT count(*), coalesce(max(length(key)), 0) FROM
+			(SELECT key FROM keys WHERE bucket = ? AND key >= ? AND key < ? AND version = 0 LIMIT ?)`,
+		&c.st.someKeys:   `SELECT key, info FROM keys WHERE bucket = ? AND key >= ? AND key < ? AND version = 0 ORDER BY key LIMIT ?`,
+		&c.st.renameKey:  `UPDATE OR REPLACE keys SET bucket = ?, key = ?, info = ? WHERE bucket = ? AND key = ? AND version = 0`,
 		&c.st.fileByHash: `SELECT id, size, doomed <> 0 FROM files WHERE hash = ?`,
 		&c.st.insertFile: `INSERT INTO files (hash, size, terms) VALUES (?, ?, ?) ON CONFLICT (hash) DO NOTHING`,
 		&c.st.undoomFile: `UPDATE files SET doomed = 0 WHERE id = ?`,

@@ -30,6 +30,7 @@ type request struct {
 	sess    *session
 	changes []object.Change
 	part    *partRequest                    // to be stored, in place of changes
+	rename  *object.RenameOptions           // to be done, in place of changes
 	rows    func(ctx context.Context) error // writes rows in place of changes and files; of collection
 	done    chan struct{}                   // closed when err is set
 	err     error
@@ -49,7 +50,7 @@ func (r *request) bytes() int {
 
 // adds says whether the request makes a key name something, or a part be there.
 func (r *request) adds() bool {
-	return r.part != nil || slices.ContainsFunc(r.changes, func(ch object.Change) bool { return ch.New != nil })
+	return r.part != nil || r.rename != nil || slices.ContainsFunc(r.changes, func(ch object.Change) bool { return ch.New != nil })
 }
 
 // submit commits a request and waits for the outcome.

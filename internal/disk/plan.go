@@ -19,6 +19,8 @@ type plan struct {
 	part  *plannedPart
 	done  []plannedUpload
 
+	rename *plannedRename
+
 	byHash map[xet.Hash]*plannedFile
 	xorbs  map[xet.Hash]*plannedXorb // that the rows of staged files refer to
 	stored []*plannedXorb            // those that got a row, or took the place of one
@@ -48,16 +50,22 @@ type plannedKey struct {
 	key    []byte
 	info   []byte // nil deletes
 	file   *plannedFile
+	amends bool // it brings nothing
 }
 
 // planFor evaluates a request against the catalog as the transaction sees it.
 func (c *committer) planFor(ctx context.Context, r *request) (*plan, error) {
 	p := &plan{sess: r.sess, byHash: make(map[xet.Hash]*plannedFile), xorbs: make(map[xet.Hash]*plannedXorb)}
-	if r.part != nil {
-		if err := c.planPart(ctx, p, r.part); err != nil {
-			return nil, err
-		}
-	} else if err := c.planKeys(ctx, p, r); err != nil {
+	var err error
+	switch {
+	case r.part != nil:
+		err = c.planPart(ctx, p, r.part)
+	case r.rename != nil:
+		err = c.planRename(ctx, p, *r.rename)
+	default:
+		err = c.planKeys(ctx, p, r)
+	}
+	if err != nil {
 		return nil, err
 	}
 	for _, f := range r.sess.files {
@@ -89,7 +97,7 @@ func (c *committer) planKeys(ctx context.Context, p *plan, r *request) error {
 				return fail(err)
 			}
 		}
-		if !ch.If.IsZero() {
+		if !ch.If.IsZero() || ch.Amends != nil {
 			cur, ok := changed[at]
 			if !ok {
 				if cur, err = c.current(ctx, keyName{ch.Bucket, id, ch.Key}); err != nil {
@@ -99,9 +107,12 @@ func (c *committer) planKeys(ctx context.Context, p *plan, r *request) error {
 			if err := ch.If.Check(cur); err != nil {
 				return fail(err)
 			}
+			if ch.Amends != nil && (cur == nil || !cur.Same(ch.Amends)) {
+				return fail(object.ErrPrecondition)
+			}
 		}
 		changed[at] = ch.New
-		k := plannedKey{bucket: id, key: []byte(ch.Key)}
+		k := plannedKey{bucket: id, key: []byte(ch.Key), amends: ch.Amends != nil}
 		if ch.New != nil {
 			if err := c.planFile(ctx, p, ch.New.File); err != nil {
 				return fail(err)
@@ -230,6 +241,9 @@ func (c *committer) write(ctx context.Context, p *plan) error {
 		if err != nil {
 			return err
 		}
+	}
+	if err := c.renameKeys(ctx, p.rename); err != nil {
+		return err
 	}
 	return c.writeUploads(ctx, p)
 }

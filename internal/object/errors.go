@@ -14,6 +14,10 @@ var (
 	ErrBucketExists = fmt.Errorf("bucket exists: %w", fs.ErrExist)
 	// ErrBucketNotEmpty is returned when a bucket to be deleted holds keys.
 	ErrBucketNotEmpty = errors.New("bucket is not empty")
+	// ErrTaken is returned by Rename when there are keys under the new name already. It is an fs.ErrExist too.
+	ErrTaken = fmt.Errorf("there is something under the new name: %w", fs.ErrExist)
+	// ErrTooMany is returned by Rename when there are more keys to be renamed than MaxRename.
+	ErrTooMany = errors.New("too many keys to rename at once")
 	// ErrPrecondition is returned when a Condition does not hold at the commit, or before it.
 	ErrPrecondition = errors.New("precondition failed")
 	// ErrNotModified is the ErrPrecondition of IfNoneMatch and IfModifiedSince, which reads answer differently.

@@ -1,8 +1,11 @@
 package object
 
 import (
+	"bytes"
 	"encoding/hex"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -55,6 +58,15 @@ type Attrs struct {
 	Headers map[string]string `json:"headers,omitempty"`
 	// Meta is user metadata: lower-case names without any protocol's prefix.
 	Meta map[string]string `json:"meta,omitempty"`
+}
+
+// Same says whether two Infos are the same in everything.
+func (i *Info) Same(o *Info) bool {
+	return i.Bucket == o.Bucket && i.Key == o.Key && i.Size == o.Size && i.ModTime.Equal(o.ModTime) && i.ETag == o.ETag && i.File == o.File &&
+		bytes.Equal(i.Digests.MD5, o.Digests.MD5) && bytes.Equal(i.Digests.SHA256, o.Digests.SHA256) &&
+		bytes.Equal(i.Digests.CRC64NVME, o.Digests.CRC64NVME) &&
+		maps.Equal(i.Attrs.Headers, o.Attrs.Headers) && maps.Equal(i.Attrs.Meta, o.Attrs.Meta) &&
+		slices.Equal(i.Parts, o.Parts) && i.Note == o.Note
 }
 
 // validAttrs returns an InvalidError unless all names and values are valid UTF-8: drivers keep them as text.

@@ -14,6 +14,8 @@ const (
 	// MaxTerms bounds the terms of a file, all of which are in memory when it is made or read, 80 bytes each. Objects of MaxSize
 	// have 80,000 when their content is new; as fragmented as deduplication may make them, 512 GiB have as many as this.
 	MaxTerms = 2 << 20
+	// MaxRename is how many keys can be renamed at once: nobody else can commit meanwhile, which takes seconds for as many.
+	MaxRename = 100_000
 )
 
 // tooLarge returns an ErrTooLarge if there are more than most bytes.

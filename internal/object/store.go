@@ -57,8 +57,9 @@ func (s *Store) Bucket(ctx context.Context, name string) (Bucket, error) {
 	return b, wrap("stat bucket", name, "", err)
 }
 
-// Arrived returns when something last came into a bucket, by whatever door and in whatever way: put, copied, or completed from
-// parts; the zero time when nothing ever did. Deleting is no arrival, nor is a part alone. It is up to ArrivedWithin early.
+// Arrived returns when something last came into a bucket, by whatever door and in whatever way: put, copied, completed from
+// parts, or renamed from another bucket; the zero time when nothing ever did. Deleting is no arrival, nor is a part alone, nor what makes
+// no more than a name or attributes new: Rename within the bucket, and Amend. It is up to ArrivedWithin early.
 // When the clock was wrong, it may be in the future. Errors: ErrNoBucket.
 func (s *Store) Arrived(ctx context.Context, bucket string) (time.Time, error) {
 	if ValidBucket(bucket) != nil {

@@ -242,7 +242,6 @@ func (b *bucket) put(key string, info *object.Info) {
 		fallthrough
 	case info != nil:
 		b.infos[key] = cloneInfo(*info)
-		b.arrived = time.Now().UTC()
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"hugbucket/internal/object"
 	"hugbucket/internal/xet"
@@ -230,7 +231,11 @@ func (s *session) Commit(ctx context.Context, changes []object.Change) error {
 	}
 	s.land()
 	for _, c := range changes {
-		s.m.buckets[c.Bucket].put(c.Key, c.New)
+		b := s.m.buckets[c.Bucket]
+		b.put(c.Key, c.New)
+		if c.New != nil && c.Amends == nil {
+			b.arrived = time.Now().UTC()
+		}
 		if c.Complete != nil {
 			s.m.uploads[c.Complete.Upload].complete(*c.New)
 		}
@@ -264,6 +269,9 @@ func (s *session) check(c object.Change, after map[[2]string]*object.Info) error
 	}
 	if err := c.If.Check(cur); err != nil {
 		return err
+	}
+	if c.Amends != nil && (cur == nil || !cur.Same(c.Amends)) {
+		return object.ErrPrecondition
 	}
 	if c.New == nil {
 		return nil
