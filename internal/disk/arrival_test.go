@@ -47,6 +47,40 @@ func TestArrivedIsWrittenOnceAMinuteAndFollowsTheClock(t *testing.T) {
 	}
 }
 
+// TestRenamesAndAmendmentsFeedNoBucket makes names and attributes new, long after something came: an alarm that waits for something
+// must not be silenced by that. What is renamed from another bucket has come.
+func TestRenamesAndAmendmentsFeedNoBucket(t *testing.T) {
+	d := openTest(t, t.TempDir())
+	start := time.UnixMilli(1_800_000_000_000).UTC()
+	clock := &clockAt{start}
+	d.now = clock.now
+	s := newStore(t, d)
+	if err := s.CreateBucket(t.Context(), "other", ""); err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, "a", []byte("content"))
+	put(t, s, "d/b", []byte("content"))
+	clock.Time = start.Add(time.Hour)
+	for _, opts := range []object.RenameOptions{
+		{FromBucket: "bucket", From: "a", ToBucket: "bucket", To: "b"},
+		{FromBucket: "bucket", From: "d/", ToBucket: "bucket", To: "e/"},
+		{FromBucket: "bucket", From: "e/", ToBucket: "other", To: "e/"},
+	} {
+		if _, err := s.Rename(t.Context(), opts); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.Amend(t.Context(), "bucket", "b", func(a *object.Attrs) { a.Meta["mtime"] = "1" }); err != nil {
+		t.Fatal(err)
+	}
+	if got := arrived(t, d); !got.Equal(start) {
+		t.Errorf("after renames and an amendment: %v after what came", got.Sub(start))
+	}
+	if got, err := d.Arrived(t.Context(), "other"); err != nil || !got.Equal(clock.Time) {
+		t.Errorf("renamed from another bucket at %v: arrived at %v, %v", clock.Time, got, err)
+	}
+}
+
 func TestArrivedIsSeenByOthersAndOutlivesTheProcess(t *testing.T) {
 	dir := t.TempDir()
 	a, b := opened(t, dir, Options{}), openTest(t, dir)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"testing"
 
 	"hugbucket/internal/object"
@@ -28,7 +29,8 @@ type faultWork struct {
 // judge says whether an operation may have failed as it did.
 func (w *faultWork) judge(what string, err error) {
 	// Because what made it has failed.
-	missing := errors.Is(err, fs.ErrNotExist) || errors.Is(err, object.ErrNoUpload) || errors.Is(err, object.ErrPart)
+	missing := errors.Is(err, fs.ErrNotExist) || errors.Is(err, object.ErrNoUpload) || errors.Is(err, object.ErrPart) ||
+		errors.Is(err, object.ErrInvalid) // an append behind the end of nothing
 	switch fired := w.fault.fired() != ""; {
 	case err == nil || fired && w.fault.kind == "stop":
 	case !fired || w.fault.lifted:
@@ -93,6 +95,40 @@ func (w *faultWork) copy(ctx context.Context, from, to string, body []byte) {
 	})
 }
 
+// rename renames two keys in one step, and then one of them onto something.
+func (w *faultWork) rename(ctx context.Context, round string, body func(int) []byte) {
+	one, two, over := body(3000), body(100), round+"over"
+	from, to := "pack1"+round+"moved/", round+"moved/"
+	w.put(ctx, from+"joint", one)
+	w.put(ctx, from+"two", two)
+	w.put(ctx, over, body(200))
+	rename := func(from, to string) func() error {
+		return func() error {
+			_, err := w.s.Rename(ctx, object.RenameOptions{FromBucket: "bucket", From: from, ToBucket: "bucket", To: to})
+			return err
+		}
+	}
+	moved := map[string][]byte{from + "joint": nil, from + "two": nil, to + "joint": one, to + "two": two}
+	w.change("rename many", moved, rename(from, to))
+	w.change("rename onto something", map[string][]byte{to + "two": nil, over: two}, rename(to+"two", over))
+}
+
+// append goes on from within an object that is there.
+func (w *faultWork) append(ctx context.Context, key string, kept, more []byte) {
+	w.change("append to "+key, map[string][]byte{key: slices.Concat(kept, more)}, func() error {
+		_, err := w.s.Append(ctx, "bucket", key, int64(len(kept)), bytes.NewReader(more), object.PutOptions{})
+		return err
+	})
+}
+
+// amend changes what is said of an object.
+func (w *faultWork) amend(ctx context.Context, key string) {
+	_ = w.try("amend "+key, func() error {
+		_, err := w.s.Amend(ctx, "bucket", key, func(a *object.Attrs) { a.Meta["k"] = "v" })
+		return err
+	})
+}
+
 // run does it all under names, and with content, of this round.
 func (w *faultWork) run(ctx context.Context, round string) {
 	seed := uint64(len(round)) * 1000
@@ -138,6 +174,9 @@ func (w *faultWork) run(ctx context.Context, round string) {
 		})
 	})
 	w.multipart(ctx, round, body)
+	w.rename(ctx, round, body)
+	w.append(ctx, joint, small[:5900], body(500))
+	w.amend(ctx, joint)
 	_ = w.try("sweep", func() error { return w.d.sweep(ctx) })
 	w.put(ctx, round+"big", big[:700_000]) // of the rest lives the copy
 	w.change("delete the copy", map[string][]byte{round + "copy": nil}, func() error {

@@ -3,7 +3,6 @@ package disk
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"io/fs"
 
 	"hugbucket/internal/object"
@@ -88,7 +87,7 @@ func (c *committer) renameKeys(ctx context.Context, r *plannedRename) error {
 		return nil
 	}
 	first, end := span(r.From, r.Many())
-	for left := r.keys; left > 0; {
+	for {
 		rows, err := c.st.someKeys.QueryContext(ctx, r.from, first, end, renamePage)
 		if err != nil {
 			return err
@@ -102,11 +101,10 @@ func (c *committer) renameKeys(ctx context.Context, r *plannedRename) error {
 				return err
 			}
 		}
-		if left -= len(page); len(page) == 0 {
-			return fmt.Errorf("%w: catalog.db: %d keys below %s/%q are missing", object.ErrCorrupt, left, r.FromBucket, r.From)
+		if len(page) < renamePage {
+			return nil
 		}
 	}
-	return nil
 }
 
 // renameKey moves a row. What it says of its object stays as it is, sealed for the new name.

@@ -25,7 +25,7 @@ func (e *env) arrived(what, bucket string, since time.Time) {
 func testArrived(e *env) {
 	ctx, start, never := e.Context(), time.Now(), time.Time{}
 	past := time.UnixMilli(1)
-	e.bucket("put", "copy", "complete", "refused", "deleted")
+	e.bucket("put", "copy", "complete", "append", "renamed", "refused", "deleted")
 
 	_, err := e.store.Put(ctx, "put", "key", bytes.NewReader([]byte("x")), object.PutOptions{ModTime: past})
 	e.ok(err)
@@ -50,9 +50,34 @@ func testArrived(e *env) {
 	e.ok(err)
 	e.arrived("a completion", "complete", start)
 
+	_, err = e.store.Append(ctx, "append", "key", -1, bytes.NewReader([]byte("x")), object.PutOptions{ModTime: past})
+	e.ok(err)
+	e.arrived("an append", "append", start)
+	e.renames("into another bucket", object.RenameOptions{FromBucket: "copy", From: "key", ToBucket: "renamed", To: "key"}, 1)
+	e.arrived("a rename from another bucket", "renamed", start)
+
 	e.ok(e.store.Delete(ctx, "put", "key", object.Condition{}))
 	e.arrived("after its object was deleted", "put", start)
 	e.ok(e.store.DeleteBucket(ctx, "put"))
 	e.bucket("put")
 	e.arrived("a bucket that was made again", "put", never)
+}
+
+// testNoArrival renames and amends in a bucket: nothing comes into it by that.
+func testNoArrival(e *env) {
+	ctx := e.Context()
+	e.bucket("bucket")
+	e.put("bucket", "a", nil)
+	e.put("bucket", "d/b", nil)
+	before, err := e.store.Arrived(ctx, "bucket")
+	e.ok(err)
+	e.renames("a key", within("a", "b"), 1)
+	e.renames("a directory", within("d/", "e/"), 1)
+	_, err = e.store.Amend(ctx, "bucket", "b", func(a *object.Attrs) { a.Meta["k"] = "v" })
+	e.ok(err)
+	after, err := e.store.Arrived(ctx, "bucket")
+	e.ok(err)
+	if !after.Equal(before) {
+		e.Errorf("something arrived at %v, and by a rename at %v", before, after)
+	}
 }
