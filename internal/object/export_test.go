@@ -69,3 +69,8 @@ func JoinTo(ctx context.Context, s *Store, terms int, file xet.Hash) (err error)
 	j.p.terms = make([]xet.Term, terms)
 	return closeAfter(c, j.add(ctx, piece{c, 0, c.Size()}, true))
 }
+
+// FirstCRC is firstCRC.
+func FirstCRC(p CRCPoly, both, second uint64, size int64) uint64 {
+	return firstCRC(p, both, second, size)
+}

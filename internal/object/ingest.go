@@ -31,7 +31,7 @@ type ingested struct {
 	file    xet.Reconstruction
 	digests Digests // of what came
 	came    int64   // bytes
-	fresh   int64   // bytes of chunks that were not stored before
+	fresh   int64   // of those, about, in chunks that were not stored before
 }
 
 // batch is a piece of the stream: buf[headroom:headroom+n].
@@ -96,7 +96,12 @@ func ingest(ctx context.Context, p *packer, r io.Reader, wantSHA256 bool) (inges
 		return ingested{}, err
 	}
 	file, err := p.finish(ctx)
-	return ingested{file: file, digests: d.sum(), came: int64(file.Size - had), fresh: p.fresh}, err
+	if err != nil {
+		return ingested{}, err
+	}
+	got := ingested{file: file, digests: d.sum(), came: int64(file.Size - had)}
+	got.fresh = min(p.fresh, got.came) // a chunk that began before may be stored anew
+	return got, nil
 }
 
 // pipeline feeds first and the rest of r to the digester and the packer, each in a goroutine of its own.

@@ -59,4 +59,8 @@ func TestIntakeCountsWhatWasCommitted(t *testing.T) {
 		}
 	}
 	is("parts", object.Intake{Bytes: 2413, New: 813})
+	if _, err := s.Append(t.Context(), "bucket", "one", -1, strings.NewReader(" and more"), object.PutOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	is("appended", object.Intake{Bytes: 2422, New: 822})
 }

@@ -68,6 +68,12 @@ func testAmendTogether(e *env) {
 	if info := e.holds("bucket", "key", []byte("new")); info.Attrs.Meta["by"] != "me" {
 		e.Errorf("after a put meanwhile: %v", info.Attrs)
 	}
+	e.put("bucket", "gone", nil)
+	_, err = e.store.Amend(e.Context(), "bucket", "gone", func(*object.Attrs) {
+		e.ok(e.store.Delete(e.Context(), "bucket", "gone", object.Condition{}))
+	})
+	e.is("amend what is deleted meanwhile", err, fs.ErrNotExist)
+	e.lacks("bucket", "gone")
 	const workers, each = 6, 5
 	var wg sync.WaitGroup
 	for w := range workers {
