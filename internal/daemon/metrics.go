@@ -24,7 +24,7 @@ import (
 
 // measured are the daemons that serve metrics, in the order of their ports. The first one also tells about the store, and has the
 // status page.
-var measured = []string{"file-bucketd", "hugbucket-s3d"}
+var measured = []string{"file-bucketd", "hugbucket-s3d", "hugbucket-ftpd"}
 
 const (
 	metricsRetry = time.Minute // after which a port that was taken is tried again
@@ -38,6 +38,7 @@ type metrics struct {
 	log      zerolog.Logger
 	retry    time.Duration
 	traffic  *traffic
+	labelled prometheus.Registerer
 	overview *overview // nil unless it is this daemon that tells about the store
 	handler  http.Handler
 	door     doorState // but for its figures
@@ -71,10 +72,10 @@ func newMetrics(name string, cfg *config.Config, store *object.Store, log zerolo
 		address: metricsAddress(cfg.Metrics, nth),
 	}
 	registry := prometheus.NewRegistry()
-	labelled := prometheus.WrapRegistererWith(prometheus.Labels{"daemon": name}, registry)
-	labelled.MustRegister(m.traffic.collectors()...)
-	labelled.MustRegister(intakeCollectors(store)...)
-	labelled.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	m.labelled = prometheus.WrapRegistererWith(prometheus.Labels{"daemon": name}, registry)
+	m.labelled.MustRegister(m.traffic.collectors()...)
+	m.labelled.MustRegister(intakeCollectors(store)...)
+	m.labelled.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "file_bucket_build_info", Help: "Always 1.", ConstLabels: prometheus.Labels{"version": version},
 	}, func() float64 { return 1 }))
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -120,7 +121,35 @@ func (m *metrics) count(h http.Handler) http.Handler {
 	if m == nil {
 		return h
 	}
+	m.labelled.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "file_bucket_requests_running", Help: "Requests under way.",
+	}, func() float64 { return float64(m.traffic.running.count()) }))
 	return m.traffic.count(h)
+}
+
+// observe counts what a Server was asked for.
+func (m *metrics) observe(e Event) {
+	if m != nil {
+		m.traffic.observe(e)
+	}
+}
+
+// sessions tells the sessions of a Server.
+func (m *metrics) sessions(s Server) {
+	if m == nil {
+		return
+	}
+	m.labelled.MustRegister(
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "file_bucket_sessions_total", Help: "Sessions since the start.",
+		}, func() float64 { begun, _ := s.Sessions(); return float64(begun) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "file_bucket_sessions_open", Help: "Sessions that are open.",
+		}, func() float64 { _, open := s.Sessions(); return float64(open) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "file_bucket_hidden_keys_total", Help: "Keys that listings left out, because the protocol cannot name them; each time they are listed.",
+		}, func() float64 { return float64(m.traffic.hidden.Load()) }),
+	)
 }
 
 // use takes a configuration that was loaded anew: its buckets.

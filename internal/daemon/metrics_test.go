@@ -60,23 +60,31 @@ func (d *roomy) Arrived(ctx context.Context, bucket string) (time.Time, error) {
 	return d.Memory.Arrived(ctx, bucket)
 }
 
-// freePorts returns the first of two ports that are free, as far as anybody can know.
+// freePorts returns the first of as many ports as there are daemons, which are free, as far as anybody can know.
 func freePorts(t *testing.T) int {
 	t.Helper()
-	for range 100 {
+	first := func() int { // or 0
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer l.Close()                      //nolint:errcheck // a test's
 		port := l.Addr().(*net.TCPAddr).Port //nolint:errcheck,forcetypeassert // it is
-		next, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+1))
-		_ = l.Close()
-		if err == nil && port < 65530 {
+		for i := 1; i < len(measured); i++ {
+			next, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+i))
+			if err != nil || port > 65530 {
+				return 0
+			}
 			_ = next.Close()
+		}
+		return port
+	}
+	for range 100 {
+		if port := first(); port != 0 {
 			return port
 		}
 	}
-	t.Fatal("no two ports are free")
+	t.Fatal("no ports in a row are free")
 	return 0
 }
 

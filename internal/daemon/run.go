@@ -51,7 +51,10 @@ type Setting struct {
 
 // Door is what a Program serves.
 type Door struct {
+	// Handler serves a door that speaks HTTP.
 	Handler http.Handler
+	// Server makes what serves a door that speaks something else, which has no Handler.
+	Server func(Means) (Server, error)
 	// Reload applies what may change while the door serves, or returns an error and changes nothing. It may be nil.
 	Reload func(*config.Config) error
 	// Tend is what the door has to do beside serving, until ctx ends. It may be nil.
@@ -245,8 +248,11 @@ func (p Program) serve(c *control, cfg *config.Config, store *object.Store, log 
 		log.Warn().Err(err).Msg("no watchdog")
 	}
 	measures := newMetrics(p.Name, cfg, store, log)
+	srv, err := door.server(c.running, measures, tlsConfig, log)
+	if err != nil {
+		return err
+	}
 	measures.listen(context.WithoutCancel(c.running), doorState{Address: addresses(ls), TLS: tlsConfig != nil, Note: door.Status})
-	srv := newServer(c.running, measures.count(door.Handler), tlsConfig, log)
 	reloads := newReloader(p, cfg, door, certs, log)
 	reloads.at, reloads.service, reloads.applied = at, env.service, measures.use
 	status := &status{at: at, door: door.Status, metrics: measures, srv: srv}

@@ -33,6 +33,32 @@ var (
 	errNotEnded = errors.New("requests did not end when they were cancelled")
 )
 
+// serving is what serves a door.
+type serving interface {
+	serve(ls []net.Listener) (failed <-chan error)
+	drain(ctx context.Context) error
+	// counts counts what has begun since the start and what of it runs, and says what that is, for people.
+	counts() (begun int64, running int, what string)
+}
+
+var (
+	_ serving = (*server)(nil)
+	_ serving = (*sessions)(nil)
+)
+
+// server returns what serves the door.
+func (d *Door) server(ctx context.Context, m *metrics, tlsConfig *tls.Config, log zerolog.Logger) (serving, error) {
+	if d.Server == nil {
+		return newServer(ctx, m.count(d.Handler), tlsConfig, log), nil
+	}
+	srv, err := d.Server(Means{TLS: tlsConfig, Observe: m.observe})
+	if err != nil {
+		return nil, err
+	}
+	m.sessions(srv)
+	return &sessions{door: srv, log: log}, nil
+}
+
 // server serves a handler on listeners, and drains.
 type server struct {
 	http    *http.Server
@@ -85,8 +111,9 @@ func (s *server) track(h http.Handler) http.Handler {
 	})
 }
 
-// requests counts those that came since the start, and those that run.
-func (s *server) requests() (all int64, running int) { return s.begun.Load(), s.running.count() }
+func (s *server) counts() (begun int64, running int, what string) {
+	return s.begun.Load(), s.running.count(), "requests"
+}
 
 // serve serves each listener in a goroutine. What ends one early goes to the
 // channel, which is never closed.

@@ -28,7 +28,7 @@ type status struct {
 	at      place
 	door    string // says the door, see Door
 	metrics *metrics
-	srv     *server
+	srv     serving
 	store   string // a directory; empty when its free space is of no interest
 	reload  string // what the last reload leaves to do; begins with "; " when there is something
 
@@ -49,8 +49,8 @@ func (s *status) text() string {
 		b.WriteString("; " + s.door)
 	}
 	b.WriteString(s.metrics.note() + s.at.mismatch(s.at.host, s.at.port))
-	if done, running := s.srv.requests(); done > 0 {
-		fmt.Fprintf(&b, "; %d requests since the start, %d running", done, running)
+	if begun, running, what := s.srv.counts(); begun > 0 {
+		fmt.Fprintf(&b, "; %d %s since the start, %d running", begun, what, running)
 	}
 	var fs syscall.Statfs_t
 	if syscall.Statfs(s.store, &fs) == nil {

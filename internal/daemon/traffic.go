@@ -19,6 +19,7 @@ type traffic struct {
 	took           *prometheus.HistogramVec // seconds, by method
 	all, failed    atomic.Int64             // requests
 	received, sent atomic.Int64             // bytes of bodies
+	hidden         atomic.Int64             // keys that listings left out
 	running        inflight
 }
 
@@ -47,9 +48,6 @@ func (t *traffic) collectors() []prometheus.Collector {
 		t.requests, t.took,
 		bytes("file_bucket_received_bytes_total", "Bytes of the bodies of requests, also of those that are still coming.", &t.received),
 		bytes("file_bucket_sent_bytes_total", "Bytes of the bodies of answers.", &t.sent),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "file_bucket_requests_running", Help: "Requests under way.",
-		}, func() float64 { return float64(t.running.count()) }),
 	}
 }
 
@@ -79,6 +77,18 @@ func (t *traffic) ended(method string, status int, whole bool, took time.Duratio
 	if !whole {
 		code, outcome = "cut", "cut"
 	}
+	t.add(method, code, outcome, took)
+}
+
+// observe counts what a Server was asked for. There is no code: what the client was told is the Server's affair.
+func (t *traffic) observe(e Event) {
+	t.received.Add(e.Received)
+	t.sent.Add(e.Sent)
+	t.hidden.Add(int64(e.Hidden))
+	t.add(e.Method, "", e.Outcome, e.Took)
+}
+
+func (t *traffic) add(method, code, outcome string, took time.Duration) {
 	t.requests.WithLabelValues(method, code, outcome).Inc()
 	t.took.WithLabelValues(method).Observe(took.Seconds())
 	t.all.Add(1)
