@@ -27,11 +27,13 @@ var layers = map[string]struct {
 	"internal/disk/sumvfs":       {may: "golang.org/x/sys modernc.org/sqlite modernc.org/libc"},
 	"internal/s3":                {may: "internal/object github.com/julienschmidt/httprouter github.com/rs/zerolog github.com/minio/crc64nvme"},
 	"internal/push":              {may: "internal/object github.com/rs/zerolog golang.org/x/sys"},
+	"internal/ftp":               {may: "internal/object github.com/fclairamb/ftpserverlib github.com/spf13/afero github.com/rs/zerolog golang.org/x/sys"},
 	"internal/config":            {may: "github.com/dustin/go-humanize github.com/tailscale/hujson github.com/xhit/go-str2duration/v2"},
 	"internal/daemon": {may: "internal/config internal/object internal/disk github.com/coreos/go-systemd/v22 github.com/rs/zerolog " +
 		"github.com/mattn/go-isatty github.com/prometheus/client_golang github.com/dustin/go-humanize"},
-	"cmd/file-bucketd":  {may: "internal/config internal/daemon internal/object internal/push github.com/rs/zerolog"},
-	"cmd/hugbucket-s3d": {may: "internal/config internal/daemon internal/object internal/s3 github.com/rs/zerolog"},
+	"cmd/file-bucketd":   {may: "internal/config internal/daemon internal/object internal/push github.com/rs/zerolog"},
+	"cmd/hugbucket-s3d":  {may: "internal/config internal/daemon internal/object internal/s3 github.com/rs/zerolog"},
+	"cmd/hugbucket-ftpd": {may: "internal/config internal/daemon internal/ftp internal/object github.com/rs/zerolog"},
 	"cmd/file-bucketctl": {may: "internal/config internal/daemon internal/object internal/disk github.com/cheggaaa/pb/v3 " +
 		"github.com/aws/aws-sdk-go-v2 github.com/dustin/go-humanize github.com/mattn/go-isatty github.com/rs/zerolog golang.org/x/sys"},
 }

@@ -25,8 +25,7 @@ func (c *checker) fail(key, format string, args ...any) {
 
 // has says whether the file itself has the key.
 func (c *checker) has(key string) bool {
-	_, ok := c.cfg.lines[key]
-	return ok
+	return c.cfg.Has(key)
 }
 
 func (c *checker) oneOf(key, value string, allowed ...string) {
@@ -102,20 +101,26 @@ func (c *checker) aging(b *Bucket, key string) {
 	}
 }
 
-// addresses checks that each door has a host and a port of its own.
-func (c *checker) addresses() {
-	type address struct {
-		section, host string
-		port, ports   int
-	}
+// address is where a section of the configuration listens, with so many ports in a row.
+type address struct {
+	section, host string
+	port, ports   int
+}
+
+func (c *checker) addressList() []address {
 	cfg := c.cfg
-	list := []address{
+	return []address{
 		{"", cfg.Host, cfg.Port, 1},
 		{"s3", cfg.S3.Host, cfg.S3.Port, 1},
 		{"ftp", cfg.FTP.Host, cfg.FTP.Port, 1},
 		{"hub", cfg.Hub.Host, cfg.Hub.Port, 1},
 		{"metrics", cfg.Metrics.Host, cfg.Metrics.Port, metricsPorts},
 	}
+}
+
+// addresses checks that each door has a host and a port of its own.
+func (c *checker) addresses() {
+	list := c.addressList()
 	anywhere := func(host string) bool { return host == "" || host == "0.0.0.0" || host == "::" }
 	for i, a := range list {
 		key := join(a.section, "port")
@@ -291,9 +296,7 @@ func (c *checker) scope(key string, k S3Key) {
 	if k.Owner == "default" {
 		c.fail(key+".owner", "must not be \"default\", which is what the owner of keys without one is called; leave it out")
 	}
-	if strings.ContainsFunc(k.Owner, unicode.IsControl) {
-		c.fail(key+".owner", "must not hold control characters")
-	}
+	c.noControls(key+".owner", k.Owner)
 	if c.has(key+".buckets") && len(k.Buckets) == 0 {
 		c.fail(key+".buckets", "must not be empty; leave it out for all buckets")
 	}
@@ -322,6 +325,12 @@ func (c *checker) domains(list Names) {
 	}
 }
 
+func (c *checker) noControls(key, value string) {
+	if strings.ContainsFunc(value, unicode.IsControl) {
+		c.fail(key, "must not hold control characters")
+	}
+}
+
 func (c *checker) accessKey(key, value string) {
 	if value != "" && !accessKey.MatchString(value) {
 		c.fail(key, "must be printable ASCII without spaces, \"/\", \",\" and \"=\"")
@@ -333,9 +342,25 @@ func (c *checker) ftp() {
 	if f.Password != "" || !heldElsewhere(ftpCredential) {
 		c.bothOrNeither("ftp.username", f.Username, "ftp.password", f.Password)
 	}
+	c.noControls("ftp.username", f.Username)
+	c.noControls("ftp.password", f.Password)
+	c.passivePorts(f.PassivePorts)
 	if f.PublicHost != "" {
 		if addr, err := netip.ParseAddr(f.PublicHost); err != nil || !addr.Is4() {
 			c.fail("ftp.public_host", "%q is not an IPv4 address", f.PublicHost)
+		}
+	}
+}
+
+// passivePorts checks that no other port is in the range. As with the ports of doors, a default does not count.
+func (c *checker) passivePorts(r PortRange) {
+	const key = "ftp.passive_ports"
+	if !c.has(key) {
+		return
+	}
+	for _, a := range c.addressList() {
+		if at := join(a.section, "port"); c.has(at) && a.port != 0 && a.port <= r.Last && a.port+a.ports > r.First {
+			c.fail(key, "%d-%d holds %d, which is %s", r.First, r.Last, max(a.port, r.First), at)
 		}
 	}
 }

@@ -122,8 +122,8 @@ type S3Key struct {
 type FTP struct {
 	Host         string    `json:"host"`
 	Port         int       `json:"port"`
-	PassivePorts PortRange `json:"passive_ports"`
-	PublicHost   string    `json:"public_host"` // an IPv4 address
+	PassivePorts PortRange `json:"passive_ports"` // of data connections
+	PublicHost   string    `json:"public_host"`   // an IPv4 address that PASV names; empty is the one that the client reached
 	Username     string    `json:"username"`
 	Password     string    `json:"password"`
 	PasswordFile string    `json:"password_file"`
@@ -260,6 +260,12 @@ func Peek(path string) (*Config, error) {
 	cfg.lines = make(map[string]int)
 	decodeTree(cfg, root)
 	return cfg, cfg.completePaths()
+}
+
+// Has says whether the file itself has a key, or a section.
+func (c *Config) Has(key string) bool {
+	_, ok := c.lines[key]
+	return ok
 }
 
 // File is the path that the configuration was loaded from, as it was given.

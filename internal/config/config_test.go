@@ -205,9 +205,18 @@ func TestSecretOrder(t *testing.T) {
 	}
 }
 
+// A port that only a default holds keeps no file from before it was a default from being valid.
+func TestPassivePortsByDefault(t *testing.T) {
+	clearSecrets(t)
+	if r := mustParse(t, `{"port": 30000, "ftp": {"port": 30099}}`).FTP.PassivePorts; r != (PortRange{30000, 30099}) {
+		t.Errorf("got %v", r)
+	}
+	mustParse(t, `{"ftp": {"passive_ports": "9000-9000"}}`)
+	mustParse(t, `{"ftp": {"port": 0, "passive_ports": "1-9463"}, "metrics": {"port": 9464}}`)
+}
+
 func TestSecretErrors(t *testing.T) {
 	clearSecrets(t)
-	allow(t, "ftp")
 	dir := t.TempDir()
 	empty := filepath.Join(dir, "empty")
 	if err := os.WriteFile(empty, []byte("\n"), 0o600); err != nil {

@@ -17,7 +17,6 @@ var unsupported = map[string]any{
 	"buckets[].quota": Size(0),
 	"buckets[].stamp": false,
 	"storage.driver":  "disk",
-	"ftp":             nil,
 	"hub":             nil,
 	"trusted_proxies": []string(nil),
 }

@@ -8,7 +8,7 @@ import (
 // What somebody with a broken file reads, to the letter.
 func TestErrors(t *testing.T) {
 	clearSecrets(t)
-	allow(t, "ftp", "hub") // they have rules already
+	allow(t, "hub") // it has rules already
 	const token = "3547264155b541de5cb6a7eae0431a14"
 	for name, c := range map[string]struct{ text, want string }{
 		"empty":         {"", "config.json:1: unexpected end of JSON input"},
@@ -103,6 +103,12 @@ func TestErrors(t *testing.T) {
 		"domain":        {`{"s3": {"domain": "s3.lan:9000"}}`, `config.json:1: s3.domain: "s3.lan:9000" is not the name of a host; write it without port and leading dot, like "s3.example.com"`},
 		"domains":       {"{\"s3\": {\"domain\": [\"s3.lan\", \".lan\",\n\"192.0.2.1\", \"\", \"S3.lan\", \"a..b\"]}}", "config.json:1: s3.domain[1]: \".lan\" is not the name of a host; write it without port and leading dot, like \"s3.example.com\"\nconfig.json:2: s3.domain[2]: \"192.0.2.1\" is not the name of a host; write it without port and leading dot, like \"s3.example.com\"\nconfig.json:2: s3.domain[3]: \"\" is not the name of a host; write it without port and leading dot, like \"s3.example.com\"\nconfig.json:2: s3.domain[4]: \"S3.lan\" is also s3.domain[0]\nconfig.json:2: s3.domain[5]: \"a..b\" is not the name of a host; write it without port and leading dot, like \"s3.example.com\""},
 		"domain type":   {`{"s3": {"domain": 7}}`, "config.json:1: s3.domain: must be a string or a list of strings"},
+		"ftp password":  {`{"ftp": {"password": "p"}}`, "config.json:1: ftp.password: is set but ftp.username is not; set both or neither"},
+		"ftp control":   {`{"ftp": {"username": "u", "password": "p\n"}}`, "config.json:1: ftp.password: must not hold control characters"},
+		"ftp user":      {`{"ftp": {"username": "u\r", "password": "p"}}`, "config.json:1: ftp.username: must not hold control characters"},
+		"ftp ports":     {`{"port": 30000, "ftp": {"passive_ports": "30000-30099"}}`, "config.json:1: ftp.passive_ports: 30000-30099 holds 30000, which is port"},
+		"ftp own port":  {`{"ftp": {"port": 2121, "passive_ports": "2000-2121"}}`, "config.json:1: ftp.passive_ports: 2000-2121 holds 2121, which is ftp.port"},
+		"ftp metrics":   {`{"ftp": {"passive_ports": "9467-9500"}, "metrics": {"port": 9464}}`, "config.json:1: ftp.passive_ports: 9467-9500 holds 9467, which is metrics.port"},
 		"public host":   {`{"ftp": {"public_host": "ftp.example"}}`, `config.json:1: ftp.public_host: "ftp.example" is not an IPv4 address`},
 		"public url":    {`{"hub": {"public_url": "ftp://x"}}`, `config.json:1: hub.public_url: "ftp://x" is not an http or https URL`},
 		"role":          {`{"hub": {"tokens": [{"token": "t", "role": "admin"}]}}`, `config.json:1: hub.tokens[0].role: must be "read" or "write", not "admin"`},
@@ -142,8 +148,7 @@ func TestUnsupported(t *testing.T) {
 		{bucket + `"quota": "2TiB"}]}`, "buckets[0].quota"},
 		{bucket + `"stamp": true}]}`, "buckets[0].stamp"},
 		{`{"storage": {"driver": "hub"}}`, "storage.driver"},
-		{`{"ftp": {"username": "u", "password": "p"}}`, "ftp"},
-		{`{"ftp": {}}`, "ftp"},
+		{`{"hub": {}}`, "hub"},
 		{`{"hub": {"port": 8090}}`, "hub"},
 		{`{"trusted_proxies": ["192.0.2.1"]}`, "trusted_proxies"},
 	} {

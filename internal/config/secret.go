@@ -60,6 +60,15 @@ func S3SecretPlace() string {
 	return place
 }
 
+// FTPPasswordPlace is S3SecretPlace for the password of ftp.username.
+func FTPPasswordPlace() string {
+	place := "the systemd credential " + ftpCredential
+	if path := stored(ftpCredential, credentialStores()...); path != "" {
+		place += ", " + path
+	}
+	return place
+}
+
 // secrets lists every secret of a configuration.
 func secrets(cfg *Config) []secret {
 	list := []secret{

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/rs/zerolog"
+
+	"hugbucket/internal/config"
+	"hugbucket/internal/daemon"
+	"hugbucket/internal/ftp"
+	"hugbucket/internal/object"
+)
+
+const name = "hugbucket-ftpd"
+
+func program() daemon.Program {
+	return daemon.Program{
+		Name:    name,
+		Summary: "the FTP door of file-bucket",
+		Socket:  "ftp",
+		Address: func(cfg *config.Config) (string, int) { return cfg.FTP.Host, cfg.FTP.Port },
+		Check: func(cfg *config.Config) error {
+			if err := ftpConfig(cfg).Validate(); err != nil {
+				return fmt.Errorf("ftp: %w", err)
+			}
+			return nil
+		},
+		Settings: func(cfg *config.Config) []daemon.Setting {
+			ftp := cfg.FTP
+			ftp.Host, ftp.Port = "", 0 // the address is compared by itself
+			return []daemon.Setting{{Name: "ftp", Value: ftp}}
+		},
+		Open: open,
+	}
+}
+
+func open(cfg *config.Config, store *object.Store, log zerolog.Logger) (*daemon.Door, error) {
+	status := ""
+	if cfg.FTP.Username == "" {
+		log.Warn().Msg("no username is configured: everybody may read, write and delete everything")
+		status = "ANONYMOUS: everybody may read, write and delete everything"
+	}
+	return &daemon.Door{Status: status, Server: func(m daemon.Means) (daemon.Server, error) {
+		c := ftpConfig(cfg)
+		c.TLS = m.TLS
+		c.Observe = func(e ftp.Event) { m.Observe(event(e)) }
+		return ftp.New(c, store, log)
+	}}, nil
+}
+
+func ftpConfig(cfg *config.Config) ftp.Config {
+	return ftp.Config{
+		Username: cfg.FTP.Username, Password: cfg.FTP.Password, PublicHost: cfg.FTP.PublicHost,
+		FirstPort: cfg.FTP.PassivePorts.First, LastPort: cfg.FTP.PassivePorts.Last,
+	}
+}
+
+// event is what metrics count of an event of the door.
+func event(e ftp.Event) daemon.Event {
+	outcome := e.Outcome
+	switch {
+	case e.Outcome == ftp.Aborted:
+		outcome = "cut"
+	case e.Outcome == ftp.Refused && e.Verb == "PASS":
+		outcome = "denied"
+	}
+	return daemon.Event{
+		Method: e.Verb, Outcome: outcome, Received: e.BytesIn, Sent: e.BytesOut, Hidden: e.Hidden, Took: e.Duration,
+	}
+}

@@ -1,0 +1,277 @@
+package ftp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	ftpserver "github.com/fclairamb/ftpserverlib"
+	"github.com/rs/zerolog"
+
+	"hugbucket/internal/object"
+)
+
+const (
+	// maxUploads is how many uploads are stored at once; others wait for their turn. Each holds some 3 MiB however slowly it comes in.
+	maxUploads = 100
+	// acceptPause is how long the door waits when there are no descriptors left for new connections.
+	acceptPause = 50 * time.Millisecond
+)
+
+// Server is the FTP door. It is safe for concurrent use.
+type Server struct {
+	cfg      Config
+	store    *object.Store
+	log      zerolog.Logger
+	ftp      *ftpserver.FtpServer
+	gate     *gate
+	throttle *throttle
+	uploads  chan struct{} // holds an element for each upload that is being stored
+	connect  time.Duration // how long a data connection may take to come
+
+	leases    closers[*lease]
+	dataConns closers[*dataConn]
+
+	mu        sync.Mutex // guards the following
+	listeners map[net.Listener]struct{}
+	sessions  map[*session]struct{}
+	of        map[netip.Addr]int // sessions of an address
+	begun     int64              // sessions, ever
+	busy      int                // sessions and operations that are open
+	quiet     chan struct{}      // closed when busy is 0; nil when nobody waits
+	closing   bool
+	serving   sync.WaitGroup // the loop of ftp
+	started   bool
+}
+
+// New returns a door on a store. Shutdown or Close must be called once Serve was.
+func New(cfg Config, store *object.Store, log zerolog.Logger) (*Server, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("ftp: %w", err)
+	}
+	if store == nil {
+		return nil, errors.New("ftp: no store")
+	}
+	s := &Server{
+		cfg: cfg.withDefaults(), store: store, log: log, gate: newGate(), throttle: newThrottle(time.Now), connect: connectTime,
+		uploads: make(chan struct{}, maxUploads), listeners: make(map[net.Listener]struct{}),
+		sessions: make(map[*session]struct{}), of: make(map[netip.Addr]int),
+	}
+	s.ftp = ftpserver.NewFtpServer(callbacks{s})
+	s.ftp.Logger = slog.New(bridge{log: log})
+	if err := s.ftp.Listen(); err != nil {
+		return nil, fmt.Errorf("ftp: %w", err)
+	}
+	return s, nil
+}
+
+// Serve takes connections from a listener until the server is shut down or closed; then it returns nil. It closes the listener. It
+// may be called for several listeners.
+func (s *Server) Serve(l net.Listener) error {
+	defer l.Close() //nolint:errcheck // whoever closed it first has the error
+	if !s.begin(l) {
+		return nil
+	}
+	for {
+		conn, err := l.Accept()
+		switch {
+		case err == nil:
+			s.admit(conn)
+		case s.isClosing():
+			return nil
+		case errors.Is(err, net.ErrClosed):
+			return fmt.Errorf("accept: %w", err)
+		default: // no descriptors, or a client that was gone at once
+			s.log.Warn().Err(err).Msg("could not accept a connection")
+			<-time.After(acceptPause)
+		}
+	}
+}
+
+// begin notes a listener; false when the server is closing.
+func (s *Server) begin(l net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return false
+	}
+	s.listeners[l] = struct{}{}
+	if !s.started {
+		s.started = true
+		s.serving.Go(func() {
+			if err := s.ftp.Serve(); err != nil {
+				s.log.Error().Err(err).Msg("the FTP server ended")
+			}
+		})
+	}
+	return true
+}
+
+// admit takes a connection in, or refuses it with 421: ftpserverlib could only say 500.
+func (s *Server) admit(conn net.Conn) {
+	x := newSession(s, conn)
+	if refusal := s.enter(x); refusal != "" {
+		s.log.Warn().Str("remote", x.remote.String()).Str("event", "denied").Msg("refused a session: " + refusal)
+		_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
+		_, _ = fmt.Fprintf(conn, "421 %s\r\n", refusal)
+		_ = conn.Close()
+		return
+	}
+	if !s.gate.pass(x.conn) {
+		_ = x.conn.Close()
+	}
+}
+
+// enter counts a session until leave is called, or says why not.
+func (s *Server) enter(x *session) (refusal string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closing:
+		return "Server is going down."
+	case len(s.sessions) >= s.cfg.MaxSessions:
+		return "Too many connections, try again later."
+	case s.of[x.remote] >= s.cfg.MaxPerAddress:
+		return "Too many connections from your address, try again later."
+	case s.throttle.blocks(x.remote):
+		return "Too many wrong logins, try again later."
+	}
+	s.sessions[x] = struct{}{}
+	s.of[x.remote]++
+	s.begun++
+	s.busy++
+	return ""
+}
+
+func (s *Server) leave(x *session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if x.over {
+		return
+	}
+	x.over = true
+	delete(s.sessions, x)
+	if s.of[x.remote]--; s.of[x.remote] == 0 {
+		delete(s.of, x.remote)
+	}
+	s.free()
+}
+
+// occupy counts an operation until release is called; false when the session is over.
+func (s *Server) occupy(x *session) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if x.over {
+		return false
+	}
+	s.busy++
+	x.ops++
+	return true
+}
+
+func (s *Server) release(x *session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	x.ops--
+	x.lastOp = time.Now()
+	s.free()
+}
+
+// free is called with mu held.
+func (s *Server) free() {
+	if s.busy--; s.busy == 0 && s.quiet != nil {
+		close(s.quiet)
+		s.quiet = nil
+	}
+}
+
+// idle is closed when no session and no operation is open.
+func (s *Server) idle() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.busy == 0 {
+		none := make(chan struct{})
+		close(none)
+		return none
+	}
+	if s.quiet == nil {
+		s.quiet = make(chan struct{})
+	}
+	return s.quiet
+}
+
+func (s *Server) isClosing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closing
+}
+
+// stopAccepting closes the listeners and returns the sessions that there are. No more come.
+func (s *Server) stopAccepting() []*session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closing = true
+	for l := range s.listeners {
+		_ = l.Close()
+	}
+	clear(s.listeners)
+	all := make([]*session, 0, len(s.sessions))
+	for x := range s.sessions {
+		all = append(all, x)
+	}
+	return all
+}
+
+// finish ends what runs beside the sessions: the loop of ftp and the passive ports.
+func (s *Server) finish() {
+	_ = s.ftp.Stop() // it was stopped before
+	s.gate.close()
+	s.serving.Wait()
+	s.leases.closeAll()
+}
+
+// Shutdown stops accepting, ends sessions that are idle with 421, and lets transfers that run come to their end. It returns nil when
+// all have, or the cause of ctx's end; then Close ends the others.
+func (s *Server) Shutdown(ctx context.Context) error {
+	for _, x := range s.stopAccepting() {
+		x.conn.drain()
+	}
+	select {
+	case <-s.idle():
+		s.finish()
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Close stops accepting and ends all sessions. Uploads that run are not stored. It returns when nothing uses the store any more.
+func (s *Server) Close() error {
+	all := s.stopAccepting()
+	for _, x := range all {
+		x.stop(errClosing)
+	}
+	s.leases.closeAll()
+	s.dataConns.closeAll()
+	for _, x := range all {
+		_ = x.conn.Close()
+	}
+	<-s.idle()
+	s.finish()
+	return nil
+}
+
+// Sessions returns how many sessions there have been, and how many are open.
+func (s *Server) Sessions() (begun int64, open int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.begun, len(s.sessions)
+}
+
+// Anonymous says whether any login will do, so that everybody may do everything.
+func (s *Server) Anonymous() bool { return s.cfg.anonymous() }
