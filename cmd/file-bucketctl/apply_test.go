@@ -45,6 +45,7 @@ echo "$*" >>calls
 const (
 	reloads  = "daemon-reload\nreload file-bucketd.service\n"
 	noS3     = "hugbucket-s3d: does not run; systemctl enable --now hugbucket-s3d.socket hugbucket-s3d.service starts it\n"
+	noFTP    = "hugbucket-ftpd: does not run; systemctl enable --now hugbucket-ftpd.socket hugbucket-ftpd.service starts it\n"
 	oldState = "file-bucketd/reload"
 )
 
@@ -59,32 +60,32 @@ func TestApply(t *testing.T) {
 		"reload": {
 			`{}`,
 			map[string]string{"file-bucketd.socket": "", "file-bucketd.service": "", oldState: "3 ok\n"},
-			0, reloads, "file-bucketd: reloaded\n" + noS3, "",
+			0, reloads, "file-bucketd: reloaded\n" + noS3 + noFTP, "",
 		},
 		"restart": {
 			`{}`,
 			map[string]string{"file-bucketd.socket": "", "file-bucketd.service": "", oldState: "3 ok; restart to apply home\n"},
-			0, reloads + "restart file-bucketd.service\n", "file-bucketd: restarted\n" + noS3, "",
+			0, reloads + "restart file-bucketd.service\n", "file-bucketd: restarted\n" + noS3 + noFTP, "",
 		},
 		"move": {
 			`{"port": 8080}`,
 			map[string]string{"file-bucketd.socket": "", "file-bucketd.service": "", oldState: "3 ok; restart the socket to apply the address; restart to apply home\n"},
-			0, reloads + "restart file-bucketd.socket file-bucketd.service\n", "file-bucketd: restarted, with its socket\n" + noS3, "",
+			0, reloads + "restart file-bucketd.socket file-bucketd.service\n", "file-bucketd: restarted, with its socket\n" + noS3 + noFTP, "",
 		},
 		"socket that listens no more": {
 			`{}`,
 			map[string]string{"file-bucketd.socket": "", "file-bucketd.service": "", oldState: "3 ok; listening without the socket unit\n"},
-			0, reloads + "restart file-bucketd.socket file-bucketd.service\n", "file-bucketd: restarted, with its socket\n" + noS3, "",
+			0, reloads + "restart file-bucketd.socket file-bucketd.service\n", "file-bucketd: restarted, with its socket\n" + noS3 + noFTP, "",
 		},
 		"no socket": {
 			`{}`,
 			map[string]string{"file-bucketd.service": "", oldState: "3 ok; listening without the socket unit\n"},
-			0, reloads, "file-bucketd: reloaded\n" + noS3, "",
+			0, reloads, "file-bucketd: reloaded\n" + noS3 + noFTP, "",
 		},
 		"start": {
 			`{}`,
 			map[string]string{"file-bucketd.socket": ""},
-			0, "daemon-reload\nrestart file-bucketd.socket file-bucketd.service\n", "file-bucketd: started\n" + noS3, "",
+			0, "daemon-reload\nrestart file-bucketd.socket file-bucketd.service\n", "file-bucketd: started\n" + noS3 + noFTP, "",
 		},
 		"refused by one": {
 			`{}`,
@@ -92,12 +93,12 @@ func TestApply(t *testing.T) {
 				"file-bucketd.service": "", "file-bucketd.service.refuses": "", oldState: "3 /etc/x:1: no\n",
 				"hugbucket-s3d.service": "", "hugbucket-s3d/reload": "1 ok\n",
 			},
-			1, reloads + "reload hugbucket-s3d.service\n", "hugbucket-s3d: reloaded\n", "file-bucketctl: file-bucketd: not reloaded, the old configuration is kept: /etc/x:1: no\n",
+			1, reloads + "reload hugbucket-s3d.service\n", "hugbucket-s3d: reloaded\n" + noFTP, "file-bucketctl: file-bucketd: not reloaded, the old configuration is kept: /etc/x:1: no\n",
 		},
 		"not reloaded": {
 			`{}`,
 			map[string]string{"file-bucketd.service": "", "file-bucketd.service.refuses": "", oldState: "3 ok\n"},
-			1, reloads, noS3, "file-bucketctl: file-bucketd: systemctl reload file-bucketd.service: exit status 1: Job failed.\n",
+			1, reloads, noS3 + noFTP, "file-bucketctl: file-bucketd: systemctl reload file-bucketd.service: exit status 1: Job failed.\n",
 		},
 		"bad": {
 			`{"prot": 1}`,

@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/textproto"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -32,15 +34,25 @@ const probeTime = 5 * time.Second
 
 // prober asks doors whether they serve.
 type prober struct {
-	dial    func(ctx context.Context, network, address string) (net.Conn, error)
-	enabled func(ctx context.Context, daemon string) bool // whether it is meant to run
+	dial, dialHTTP dialer
+	enabled        func(ctx context.Context, daemon string) bool // whether it is meant to run
 }
 
+type dialer = func(ctx context.Context, network, address string) (net.Conn, error)
+
 func newProber(cfg *config.Config) prober {
-	p := prober{dial: new(net.Dialer).DialContext, enabled: newSystemd().enabled}
+	p := prober{dial: new(net.Dialer).DialContext}
+	p.dialHTTP = p.dial
+	s := newSystemd()
+	p.enabled = func(ctx context.Context, daemon string) bool {
+		if !s.runs() {
+			return slices.Contains(doorsOf(cfg), daemon)
+		}
+		return s.enabled(ctx, daemon)
+	}
 	if cfg.TLS.Cert != "" {
 		// Nothing is told to the door, and it is asked under an address that no certificate is for.
-		p.dial = (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}}).DialContext //nolint:gosec // see above
+		p.dialHTTP = (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}}).DialContext //nolint:gosec // see above
 	}
 	return p
 }
@@ -50,9 +62,13 @@ func (p prober) doors(ctx context.Context, cfg *config.Config) []doorState {
 	var list []doorState
 	for _, u := range units() {
 		host, port := u.address(cfg)
-		d := p.door(ctx, u.name, net.JoinHostPort(host, strconv.Itoa(port)))
-		if u.section == "s3." && cfg.S3.AccessKey == "" && len(cfg.S3.Keys) == 0 && d.State != "off" {
+		d := p.door(ctx, u, net.JoinHostPort(host, strconv.Itoa(port)))
+		switch {
+		case d.State == "off":
+		case u.section == "s3." && cfg.S3.AccessKey == "" && len(cfg.S3.Keys) == 0:
 			d.Note = "open to everybody: set s3.access_key and s3.secret_key"
+		case u.ftp && cfg.FTP.Username == "":
+			d.Note = "open to everybody: set ftp.username and ftp.password"
 		}
 		list = append(list, d)
 	}
@@ -60,11 +76,15 @@ func (p prober) doors(ctx context.Context, cfg *config.Config) []doorState {
 }
 
 // door asks one door whether it serves.
-func (p prober) door(ctx context.Context, daemon, listen string) doorState {
-	d := doorState{Name: daemon, Address: listen, State: "serving"}
-	err := p.ask(ctx, loopback(listen))
+func (p prober) door(ctx context.Context, u unit, listen string) doorState {
+	d := doorState{Name: u.name, Address: listen, State: "serving"}
+	dial, ask := p.dialHTTP, askHTTP
+	if u.ftp {
+		dial, ask = p.dial, askFTP // which is encrypted later, if at all
+	}
+	err := p.ask(ctx, dial, loopback(listen), ask)
 	switch {
-	case errors.Is(err, syscall.ECONNREFUSED) && !p.enabled(ctx, daemon):
+	case errors.Is(err, syscall.ECONNREFUSED) && !p.enabled(ctx, u.name):
 		d.State = "off"
 	case err != nil:
 		d.State, d.Error = "down", err.Error()
@@ -72,12 +92,11 @@ func (p prober) door(ctx context.Context, daemon, listen string) doorState {
 	return d
 }
 
-// ask sends a request without a Host. Any server answers that by itself (RFC 9112 §3.2), so it is in no log, and nobody takes it for
-// somebody who wants to get in. That the port takes connections is not enough: the service manager holds it for a daemon that is dead.
-func (p prober) ask(ctx context.Context, address string) error {
+// ask connects and asks. That the port takes connections is not enough: the service manager holds it for a daemon that is dead.
+func (p prober) ask(ctx context.Context, dial dialer, address string, ask func(io.ReadWriter) error) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
-	conn, err := p.dial(ctx, "tcp", address)
+	conn, err := dial(ctx, "tcp", address)
 	if err != nil {
 		return err
 	}
@@ -87,14 +106,36 @@ func (p prober) ask(ctx context.Context, address string) error {
 			return err
 		}
 	}
+	if err := ask(conn); err != nil {
+		return fmt.Errorf("no answer: %w", err)
+	}
+	return nil
+}
+
+// askHTTP sends a request without a Host. Any server answers that by itself (RFC 9112 §3.2), so it is in no log, and nobody takes it for
+// somebody who wants to get in.
+func askHTTP(conn io.ReadWriter) error {
 	if _, err := io.WriteString(conn, "HEAD / HTTP/1.1\r\n\r\n"); err != nil {
 		return err
 	}
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
-		return fmt.Errorf("no answer: %w", err)
+		return err
 	}
 	return resp.Body.Close()
+}
+
+// askFTP waits for the greeting, which may also say that there are too many sessions, and takes its leave. Who does not log in is in no
+// log either.
+func askFTP(conn io.ReadWriter) error {
+	r := textproto.NewReader(bufio.NewReader(io.LimitReader(conn, 64<<10)))
+	if _, _, err := r.ReadResponse(0); err != nil {
+		return err
+	}
+	if _, err := io.WriteString(conn, "QUIT\r\n"); err == nil {
+		_, _, _ = r.ReadResponse(0) // so that it is not cut off while it says goodbye
+	}
+	return nil
 }
 
 // loopback is where somebody on this machine finds what listens on an address. "localhost" is not looked up: a machine without

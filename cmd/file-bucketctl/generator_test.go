@@ -40,9 +40,14 @@ func dropIns(t *testing.T, config string) (files map[string]string, stderr strin
 const (
 	pushDropIn = "file-bucketd.socket.d/50-config.conf"
 	s3DropIn   = "hugbucket-s3d.socket.d/50-config.conf"
+	ftpDropIn  = "hugbucket-ftpd.socket.d/50-config.conf"
 )
 
 func TestGeneratorWritesAddresses(t *testing.T) {
+	files, _ := dropIns(t, `{"ftp": {"host": "::", "port": 21}}`)
+	if want := "[Socket]\nListenStream=\nListenStream=21\n"; files[ftpDropIn] != want {
+		t.Errorf("%q, want %q", files[ftpDropIn], want)
+	}
 	for _, c := range []struct{ config, push, s3 string }{
 		{`{}`, "0.0.0.0:1234", "0.0.0.0:9000"},
 		{`{"port": 8080, "s3": {"port": 443}}`, "0.0.0.0:8080", "0.0.0.0:443"},
@@ -59,7 +64,7 @@ func TestGeneratorWritesAddresses(t *testing.T) {
 				t.Errorf("%s: %s is %q, want %q", c.config, file, files[file], want)
 			}
 		}
-		if len(files) != 2+len(storeServices()) || stderr != "" {
+		if len(files) != len(units())+len(storeServices()) || stderr != "" {
 			t.Errorf("%s: %d files, stderr %q", c.config, len(files), stderr)
 		}
 	}

@@ -18,6 +18,7 @@ import (
 type guide struct {
 	Buckets []guideBucket `json:"buckets"`
 	S3      guideS3       `json:"s3"`
+	FTP     *guideFTP     `json:"ftp,omitempty"` // when the configuration says something of it
 	Store   string        `json:"store"`
 
 	push string // URL of the push door
@@ -52,13 +53,14 @@ func newGuide(cfg *config.Config, host string) guide {
 	if cfg.TLS.Cert != "" {
 		scheme = "https"
 	}
-	urlOf := func(listen string, port int) string {
+	at := func(listen string, port int) string {
 		h := host
 		if h == "" {
 			h = reachable(listen, net.InterfaceAddrs)
 		}
-		return scheme + "://" + net.JoinHostPort(h, strconv.Itoa(port))
+		return "://" + net.JoinHostPort(h, strconv.Itoa(port))
 	}
+	urlOf := func(listen string, port int) string { return scheme + at(listen, port) }
 	g := guide{
 		Buckets: []guideBucket{},
 		S3: guideS3{
@@ -72,6 +74,11 @@ func newGuide(cfg *config.Config, host string) guide {
 		// The lines are for reading back, which a key that only adds cannot.
 		k := cfg.S3.Keys[max(0, slices.IndexFunc(cfg.S3.Keys, func(k config.S3Key) bool { return k.Mode != "create" }))]
 		g.S3.AccessKey, g.S3.SecretKey = k.AccessKey, k.SecretKey
+	}
+	if cfg.Has("ftp") {
+		g.FTP = &guideFTP{
+			URL: "ftp" + at(cfg.FTP.Host, cfg.FTP.Port), Username: cfg.FTP.Username, Password: cfg.FTP.Password, TLS: cfg.TLS.Cert != "",
+		}
 	}
 	for _, b := range cfg.Buckets {
 		gb := guideBucket{Name: b.Name, Tokens: []string{}, PushURLs: []string{}}
@@ -131,6 +138,9 @@ func (g guide) print(w io.Writer, file string) error {
 	fmt.Fprintf(&b, "  %s s3 ls\n", aws)
 	if named != "" {
 		fmt.Fprintf(&b, "  %s s3 ls s3://%s/\n  %s s3 cp s3://%s/%s %s\n", aws, named, aws, named, quote(file), quote("copy-of-"+file))
+	}
+	if g.FTP != nil {
+		g.FTP.print(&b, named, file)
 	}
 	fmt.Fprintf(&b, "\nThe store is in %s\n", g.Store)
 	_, err := io.WriteString(w, b.String())

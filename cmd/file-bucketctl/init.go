@@ -23,6 +23,7 @@ type initOptions struct {
 	home, storage string
 	host          string
 	port, s3Port  int
+	ftpPort       int
 	mode          fileMode
 	user          string // of the daemons; empty is the caller
 }
@@ -32,8 +33,8 @@ func initCommand() command {
 		name:    "init",
 		summary: "make a configuration with fresh secrets, and the directories",
 		details: `
-The configuration gets one bucket, "backup", with a random token, and a random
-S3 key pair. A file that is there already is left as it is; missing
+The configuration gets one bucket, "backup", with a random token, a random S3
+key pair, and a random password for FTP. A file that is there already is left as it is; missing
 directories are made all the same.
 
 With --user, directories are made that user's, who may also read the
@@ -50,6 +51,7 @@ too, if they are root's.`,
 			flags.StringVar(&o.host, "host", defaults.Host, "`ADDRESS` that the doors listen on")
 			flags.IntVar(&o.port, "port", defaults.Port, "`PORT` of the push door")
 			flags.IntVar(&o.s3Port, "s3-port", defaults.S3.Port, "`PORT` of the S3 door")
+			flags.IntVar(&o.ftpPort, "ftp-port", defaults.FTP.Port, "`PORT` of the FTP door")
 			flags.Var(&o.mode, "mode", "`MODE` of the configuration file, 0600 or 0640")
 			flags.StringVar(&o.user, "user", "", "`NAME` of the user that the daemons run as, when it is not who calls this")
 			return func(_ context.Context, e env, args []string) error {
@@ -173,8 +175,10 @@ func tellKept(e env, cfg *config.Config, o initOptions, given map[string]bool) e
 	}{
 		{"host", "host", cfg.Host, o.host},
 		{"host", "s3.host", cfg.S3.Host, o.host},
+		{"host", "ftp.host", cfg.FTP.Host, o.host},
 		{"port", "port", cfg.Port, o.port},
 		{"s3-port", "s3.port", cfg.S3.Port, o.s3Port},
+		{"ftp-port", "ftp.port", cfg.FTP.Port, o.ftpPort},
 		{"home", "home", cfg.Home, o.home},
 		{"storage", "storage.path", cfg.Storage.Path, o.storage},
 	} {
@@ -202,6 +206,12 @@ func newConfig(o initOptions) ([]byte, error) {
 		AccessKey string `json:"access_key"`
 		SecretKey string `json:"secret_key"`
 	}
+	type ftp struct {
+		Host     string `json:"host"`
+		Port     int    `json:"port"`
+		Username string `json:"username"`
+		Password string `json:"password"`
+	}
 	text, err := json.MarshalIndent(struct {
 		Host    string   `json:"host"`
 		Port    int      `json:"port"`
@@ -209,6 +219,7 @@ func newConfig(o initOptions) ([]byte, error) {
 		Buckets []bucket `json:"buckets"`
 		Storage storage  `json:"storage"`
 		S3      s3       `json:"s3"`
+		FTP     ftp      `json:"ftp"`
 	}{
 		Host: o.host, Port: o.port, Home: o.home,
 		Buckets: []bucket{{"backup", newToken()}},
@@ -218,6 +229,8 @@ func newConfig(o initOptions) ([]byte, error) {
 			AccessKey: randomText("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", 20),
 			SecretKey: randomText("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-", 40),
 		},
+		// Somebody may have to type it on a scanner.
+		FTP: ftp{Host: o.host, Port: o.ftpPort, Username: "backup", Password: randomText("abcdefghijklmnopqrstuvwxyz234567", 20)},
 	}, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("encode configuration: %w", err)
@@ -226,7 +239,7 @@ func newConfig(o initOptions) ([]byte, error) {
 }
 
 // randomText returns n random characters of an alphabet, whose length divides
-// 256, so that each is as likely as the others. Neither alphabet holds a
+// 256, so that each is as likely as the others. No alphabet holds a
 // character that a shell or a URL would take amiss.
 func randomText(alphabet string, n int) string {
 	text := make([]byte, n)

@@ -49,8 +49,11 @@ func fakeDoor(name string) daemon.Program {
 	return daemon.Program{
 		Name: name,
 		Address: func(cfg *config.Config) (string, int) {
-			if name == doorNames[0] {
+			switch name {
+			case doorNames[0]:
 				return cfg.Host, cfg.Port
+			case ftpDoor:
+				return cfg.FTP.Host, cfg.FTP.Port
 			}
 			return cfg.S3.Host, cfg.S3.Port
 		},
@@ -149,11 +152,13 @@ func TestInit(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, c := range map[string]struct{ got, want string }{
-		"token":  {cfg.Buckets[0].Token, `^[0-9a-f]{32}$`},
-		"bucket": {cfg.Buckets[0].Name, `^backup$`},
-		"access": {cfg.S3.AccessKey, `^[A-Z2-7]{20}$`},
-		"secret": {cfg.S3.SecretKey, `^[A-Za-z0-9_-]{40}$`},
-		"host":   {cfg.Host + cfg.S3.Host, `^127\.0\.0\.1127\.0\.0\.1$`},
+		"token":    {cfg.Buckets[0].Token, `^[0-9a-f]{32}$`},
+		"bucket":   {cfg.Buckets[0].Name, `^backup$`},
+		"access":   {cfg.S3.AccessKey, `^[A-Z2-7]{20}$`},
+		"secret":   {cfg.S3.SecretKey, `^[A-Za-z0-9_-]{40}$`},
+		"user":     {cfg.FTP.Username, `^backup$`},
+		"password": {cfg.FTP.Password, `^[a-z2-7]{20}$`},
+		"host":     {cfg.Host + cfg.S3.Host + cfg.FTP.Host, `^(127\.0\.0\.1){3}$`},
 	} {
 		if !regexp.MustCompile(c.want).MatchString(c.got) {
 			t.Errorf("%s: %q does not match %s", what, c.got, c.want)
@@ -172,7 +177,8 @@ func TestInit(t *testing.T) {
 	}
 	kept := path + ": exists and is kept\n"
 	expect(t, 0, "", kept, args...)
-	expect(t, 0, "", kept+path+": host stays 127.0.0.1; edit the file to make it 0.0.0.0\n"+path+": s3.host stays 127.0.0.1; edit the file to make it 0.0.0.0\n",
+	expect(t, 0, "", kept+path+": host stays 127.0.0.1; edit the file to make it 0.0.0.0\n"+path+": s3.host stays 127.0.0.1; edit the file to make it 0.0.0.0\n"+
+		path+": ftp.host stays 127.0.0.1; edit the file to make it 0.0.0.0\n",
 		"init", "--config", path, "--host", "0.0.0.0")
 	after, err := os.ReadFile(path)
 	if err != nil || !bytes.Equal(before, after) {
@@ -185,15 +191,15 @@ func TestInit(t *testing.T) {
 
 	other := filepath.Join(dir, "other.json")
 	home, store := filepath.Join(dir, "h"), filepath.Join(dir, "s")
-	expect(t, 0, other+": made\n", "", "init", "--config", other, "--home", home, "--storage", store, "--mode", "0640", "--port", "1", "--s3-port", "2")
+	expect(t, 0, other+": made\n", "", "init", "--config", other, "--home", home, "--storage", store, "--mode", "0640", "--port", "1", "--s3-port", "2", "--ftp-port", "3")
 	cfg2, err := daemon.LoadConfig(other)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cfg2.Home != home || cfg2.Storage.Path != store || cfg2.Port != 1 || cfg2.S3.Port != 2 {
+	if cfg2.Home != home || cfg2.Storage.Path != store || cfg2.Port != 1 || cfg2.S3.Port != 2 || cfg2.FTP.Port != 3 {
 		t.Errorf("got %+v", cfg2)
 	}
-	if cfg2.Buckets[0].Token == cfg.Buckets[0].Token || cfg2.S3.AccessKey == cfg.S3.AccessKey || cfg2.S3.SecretKey == cfg.S3.SecretKey {
+	if cfg2.Buckets[0].Token == cfg.Buckets[0].Token || cfg2.S3.AccessKey == cfg.S3.AccessKey || cfg2.S3.SecretKey == cfg.S3.SecretKey || cfg2.FTP.Password == cfg.FTP.Password {
 		t.Error("secrets are not random")
 	}
 	if fi, err := os.Stat(other); err != nil || fi.Mode() != 0o640 {
@@ -334,6 +340,32 @@ func TestTokenListVariants(t *testing.T) {
 	write(`{"s3": {"keys": [{"access_key": "C", "secret_key": "S", "mode": "create"}, {"access_key": "R", "secret_key": "S", "mode": "read"}]}}`)
 	if _, out, _ := ctl(t, "token", "list", "--config", path); !strings.Contains(out, "AWS_ACCESS_KEY_ID=R\n") {
 		t.Errorf("got %s", out)
+	}
+	for text, want := range map[string]string{
+		`{"ftp": {"host": "192.0.2.7", "username": "u", "password": "p w"}, "buckets": [{"name": "db01", "token": "token-one"}]}`: `
+FTP at ftp://192.0.2.7:2121
+  curl -f --user 'u:p w' --ftp-create-dirs -T 'a b' ftp://192.0.2.7:2121/db01/
+  curl -f --user 'u:p w' -o 'copy-of-a b' ftp://192.0.2.7:2121/db01/a%20b
+  lftp -u 'u,p w' ftp://192.0.2.7:2121/db01/
+
+The store`,
+		`{"ftp": {"host": "192.0.2.7"}, "tls": {"cert": "/c", "key": "/k"}, "buckets": [{"name": "db01", "token": "token-one"}]}`: `
+FTP at ftp://192.0.2.7:2121, open to everybody
+  curl -f --ssl-reqd --ftp-create-dirs -T 'a b' ftp://192.0.2.7:2121/db01/
+  curl -f --ssl-reqd -o 'copy-of-a b' ftp://192.0.2.7:2121/db01/a%20b
+  lftp -e 'set ftp:ssl-force true' ftp://192.0.2.7:2121/db01/
+
+The store`,
+		`{"ftp": {"host": "192.0.2.7", "username": "u", "password": "p"}}`: `
+FTP at ftp://192.0.2.7:2121
+  lftp -u u,p ftp://192.0.2.7:2121/
+
+The store`,
+	} {
+		write(text)
+		if _, out, _ := ctl(t, "token", "list", "--config", path, "--file", "a b"); !strings.Contains(out, want) {
+			t.Errorf("%s: got %s", text, out)
+		}
 	}
 	expect(t, 78, "", "file-bucketctl: read configuration: open /none: no such file or directory\n", "token", "list", "--config", "/none")
 }

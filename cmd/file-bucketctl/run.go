@@ -12,16 +12,26 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
+	"hugbucket/internal/config"
 	"hugbucket/internal/daemon"
 )
 
+const ftpDoor = "hugbucket-ftpd"
+
 // doorNames are the daemons that there are.
-var doorNames = []string{"file-bucketd", "hugbucket-s3d"}
+var doorNames = []string{"file-bucketd", "hugbucket-s3d", ftpDoor}
+
+// doorsOf are the daemons that a configuration is for, where no service manager says which of them are to run. One that nobody wrote
+// anything about FTP in may be older than that door, which would be open to everybody.
+func doorsOf(cfg *config.Config) []string {
+	return slices.DeleteFunc(slices.Clone(doorNames), func(name string) bool { return name == ftpDoor && !cfg.Has("ftp") })
+}
 
 // startTime is how long a daemon may take until it serves.
 const startTime = time.Minute
@@ -29,11 +39,12 @@ const startTime = time.Minute
 func runCommand() command {
 	return command{
 		name:    "run",
-		summary: "run every daemon until a signal comes, without systemd",
+		summary: "run the daemons until a signal comes, without systemd",
 		details: `
 The daemons are looked for beside this program. SIGINT and SIGTERM stop them
 once their requests have ended, a second signal stops them at once. When one
-of them ends by itself the others are stopped too.
+of them ends by itself the others are stopped too. The FTP door is for a
+configuration that has a section "ftp".
 
 Once they serve, lines to try them are printed, which hold tokens and keys:
 where the output is kept, secrets are.`,
@@ -67,7 +78,7 @@ func runDoors(ctx context.Context, e env, dir, path string, signals <-chan os.Si
 	defer runtime.UnlockOSThread()
 	g := group{ended: make(chan *door, len(doorNames))}
 	defer g.wait.Wait()
-	for _, name := range doorNames {
+	for _, name := range doorsOf(cfg) {
 		if err := g.start(ctx, filepath.Join(dir, name), path, e); err != nil {
 			g.signal()
 			return err

@@ -37,7 +37,7 @@ func writeLocalConfig(t *testing.T) (path, url string) {
 	path = filepath.Join(dir, "config.json")
 	port := freePort(t)
 	code, _, fail := ctl(t, "init", "--config", path, "--var", dir, "--host", "127.0.0.1",
-		"--port", fmt.Sprint(port), "--s3-port", fmt.Sprint(freePort(t)))
+		"--port", fmt.Sprint(port), "--s3-port", fmt.Sprint(freePort(t)), "--ftp-port", fmt.Sprint(freePort(t)))
 	if code != 0 {
 		t.Fatal(fail)
 	}

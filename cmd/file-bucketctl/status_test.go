@@ -1,16 +1,19 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,11 +22,12 @@ import (
 	"hugbucket/internal/daemon"
 )
 
-// statusWorld is a store with two doors that answer anything.
+// statusWorld is a store with two doors that answer anything, and one that greets.
 type statusWorld struct {
 	testStore
 
 	doors [2]*httptest.Server
+	ftp   net.Listener
 	asked chan string // by the prober
 	home  string
 	off   bool // no door is meant to run
@@ -39,7 +43,38 @@ func newStatusWorld(t *testing.T) *statusWorld {
 		}))
 		t.Cleanup(w.doors[i].Close)
 	}
+	w.ftp = greets(t, "220-it has\r\n220 two lines\r\n", w.asked)
 	return w
+}
+
+// greets is an FTP server that says its first word. What clients say but goodbye goes to a channel.
+func greets(t *testing.T, word string, asked chan<- string) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close() //nolint:errcheck // a test's
+				_, _ = io.WriteString(conn, word)
+				for r := bufio.NewScanner(conn); r.Scan(); {
+					if r.Text() == "QUIT" {
+						_, _ = io.WriteString(conn, "221 bye\r\n")
+						return
+					}
+					asked <- r.Text()
+				}
+			}()
+		}
+	}()
+	return l
 }
 
 func portOf(s *httptest.Server) int { return s.Listener.Addr().(*net.TCPAddr).Port } //nolint:errcheck,forcetypeassert // it is one
@@ -47,8 +82,9 @@ func portOf(s *httptest.Server) int { return s.Listener.Addr().(*net.TCPAddr).Po
 // status runs it at a time and returns exit code, output and error text.
 func (w *statusWorld) status(t *testing.T, buckets string, now time.Time, asJSON bool) (int, string, string) {
 	t.Helper()
-	w.configure(t, fmt.Sprintf(`"host": "", "port": %d, "home": %q, "s3": {"host": "127.0.0.1", "port": %d}, "buckets": [%s]`,
-		portOf(w.doors[0]), w.home, portOf(w.doors[1]), buckets))
+	w.configure(t, fmt.Sprintf(`"host": "", "port": %d, "home": %q, "s3": {"host": "127.0.0.1", "port": %d},
+"ftp": {"host": "127.0.0.1", "port": %d}, "buckets": [%s]`,
+		portOf(w.doors[0]), w.home, portOf(w.doors[1]), w.ftp.Addr().(*net.TCPAddr).Port, buckets)) //nolint:errcheck,forcetypeassert // it is one
 	var out, fail bytes.Buffer
 	o := testFlags(w.testStore)
 	o.json = &asJSON
@@ -138,6 +174,7 @@ func TestStatusSaysWhatIsWrong(t *testing.T) {
 	}
 	w.doors[1].Close()
 	wrong("a dead door", "hugbucket-s3d does not serve at 127.0.0.1:", late, "")
+	_ = w.ftp.Close()
 	w.off = true
 	if code, out, fail := w.status(t, "", late, false); code != 0 || !strings.Contains(out, "  off\n") {
 		t.Errorf("a door that is off: %d %s %s", code, out, fail)
@@ -159,8 +196,9 @@ func TestStatusOfAPortThatNobodyServes(t *testing.T) {
 		}
 		cut <- err
 	}()
-	p := prober{dial: new(net.Dialer).DialContext, enabled: func(context.Context, string) bool { return false }}
-	if d := p.door(t.Context(), "daemon", l.Addr().String()); d.State != "down" || d.Error == "" {
+	p := newProber(&config.Config{})
+	p.enabled = func(context.Context, string) bool { return false }
+	if d := p.door(t.Context(), unit{}, l.Addr().String()); d.State != "down" || d.Error == "" {
 		t.Errorf("got %+v", d)
 	}
 	if err := <-cut; err != nil {
@@ -168,11 +206,44 @@ func TestStatusOfAPortThatNobodyServes(t *testing.T) {
 	}
 }
 
+// TestStatusOfTheFTPDoor: it is asked without TLS, and a door that is full or speaks something else is told apart.
+func TestStatusOfTheFTPDoor(t *testing.T) {
+	p := newProber(&config.Config{TLS: config.TLS{Cert: "cert", Key: "key"}})
+	for word, state := range map[string]string{
+		"220 welcome\r\n": "serving", "421 too many\r\n": "serving", "HTTP/1.1 400 Bad Request\r\n\r\n": "down",
+	} {
+		asked := make(chan string, 10)
+		if d := p.door(t.Context(), unit{ftp: true}, greets(t, word, asked).Addr().String()); d.State != state {
+			t.Errorf("%q: got %+v", word, d)
+		}
+		if len(asked) > 0 {
+			t.Errorf("%q: it was asked %q", word, <-asked)
+		}
+	}
+}
+
+// TestStatusOfAConfigurationWithoutFTP: nothing is wrong when the door of a section that nobody wrote does not run.
+func TestStatusOfAConfigurationWithoutFTP(t *testing.T) {
+	for text, want := range map[string]bool{`{}`: false, `{"ftp": {}}`: true} {
+		path := filepath.Join(t.TempDir(), "config.json")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cfg, err := daemon.LoadConfig(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := doorsOf(cfg); slices.Contains(got, ftpDoor) != want || len(got) < 2 {
+			t.Errorf("%s: %q", text, got)
+		}
+	}
+}
+
 func TestStatusOfADoorWithTLS(t *testing.T) {
 	s := httptest.NewTLSServer(http.NotFoundHandler())
 	defer s.Close()
 	p := newProber(&config.Config{TLS: config.TLS{Cert: "cert", Key: "key"}})
-	if d := p.door(t.Context(), "daemon", s.Listener.Addr().String()); d.State != "serving" {
+	if d := p.door(t.Context(), unit{}, s.Listener.Addr().String()); d.State != "serving" {
 		t.Errorf("got %+v", d)
 	}
 }

@@ -18,20 +18,22 @@ type unit struct {
 	name    string // without ".socket" and ".service"
 	address func(*config.Config) (host string, port int)
 	section string // of the configuration that has the address; empty for the keys at the top
+	ftp     bool   // it speaks FTP, and the others HTTP
 }
 
 // units are the doors that systemd listens for.
 func units() []unit {
 	return []unit{
-		{"file-bucketd", func(cfg *config.Config) (string, int) { return cfg.Host, cfg.Port }, ""},
-		{"hugbucket-s3d", func(cfg *config.Config) (string, int) { return cfg.S3.Host, cfg.S3.Port }, "s3."},
+		{"file-bucketd", func(cfg *config.Config) (string, int) { return cfg.Host, cfg.Port }, "", false},
+		{"hugbucket-s3d", func(cfg *config.Config) (string, int) { return cfg.S3.Host, cfg.S3.Port }, "s3.", false},
+		{ftpDoor, func(cfg *config.Config) (string, int) { return cfg.FTP.Host, cfg.FTP.Port }, "ftp.", true},
 	}
 }
 
 // storeServices are the services that open the store, and need to write where it is.
 func storeServices() []string {
 	return []string{
-		"file-bucketd", "hugbucket-s3d",
+		"file-bucketd", "hugbucket-s3d", ftpDoor,
 		"file-bucket-watch", "file-bucket-expire", "file-bucket-gc", "file-bucket-check",
 	}
 }
