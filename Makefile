@@ -28,6 +28,7 @@ VAR     = var
 HOST    =
 PORT    =
 S3_PORT =
+FTP_PORT =
 
 # Of `make test-appliance`: which Debian, bookworm or trixie.
 DEBIAN = bookworm
@@ -83,7 +84,7 @@ run: export FTP_USERNAME =
 run: export FTP_PASSWORD =
 run: build
 	@bin/file-bucketctl init --config '$(VAR)/config.json' --var '$(VAR)' $(addprefix --host ,$(RUN_HOST)) \
-		$(addprefix --port ,$(PORT)) $(addprefix --s3-port ,$(S3_PORT))
+		$(addprefix --port ,$(PORT)) $(addprefix --s3-port ,$(S3_PORT)) $(addprefix --ftp-port ,$(FTP_PORT))
 	@bin/file-bucketctl run --config '$(VAR)/config.json'
 
 test:
@@ -97,6 +98,7 @@ test-clients: build
 	debian/tests/tool bin
 	debian/tests/keys bin
 	debian/tests/s3-clients bin
+	debian/tests/ftp bin
 	debian/tests/fail2ban bin
 
 # Needs curl, python3 and chromium. SCREENSHOT is where the picture goes, if it is wanted.
