@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"hugbucket/internal/config"
@@ -132,7 +133,7 @@ func (a *arrivals) bare(token string, now time.Time) (time.Time, error) {
 // NewestFile is when the newest file in the directory of a bare token was written, leaving out those that are still coming; zero
 // when there is none. An error does not hold the path, which holds the token.
 func NewestFile(dir string) (newest time.Time, err error) {
-	f, err := os.Open(dir)
+	f, err := os.OpenFile(dir, os.O_RDONLY|syscall.O_DIRECTORY, 0) // to open a FIFO would wait for a writer
 	if errors.Is(err, fs.ErrNotExist) {
 		return time.Time{}, nil
 	}

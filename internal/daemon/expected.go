@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -82,7 +81,7 @@ func WatchFile(cfg *config.Config) string { return filepath.Join(cfg.Storage.Pat
 // LoadWatch reads what was remembered: nothing when nobody has looked yet, nor when the file is damaged. Then somebody is alerted once
 // more, which is better than never again.
 func LoadWatch(cfg *config.Config) (*Watch, error) {
-	text, err := os.ReadFile(WatchFile(cfg))
+	text, err := ReadBeside(WatchFile(cfg))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}

@@ -56,7 +56,7 @@ func parseSample(line string) (s sample, ok bool) {
 
 // readHistory returns the samples of a file. No file is no samples.
 func readHistory(path string) ([]sample, error) {
-	text, err := os.ReadFile(path)
+	text, err := ReadBeside(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
