@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -38,8 +37,8 @@ func newHooks(cfg *config.Config, log zerolog.Logger) (*daemon.Hooks, error) {
 	return h, nil
 }
 
-// alert has alert.sh tell somebody that a bucket is overdue. It returns an error when that failed, and none when there is no
-// such hook: nobody wants to be told.
+// alert has alert.sh tell somebody that a bucket is overdue. It returns an error when that failed, daemon.ErrNoHook when there is
+// no such hook.
 func alert(ctx context.Context, h hooks, x daemon.Expected, now time.Time) error {
 	got, err := h.Run(ctx, daemon.HookCall{
 		Name: "alert.sh",
@@ -47,8 +46,6 @@ func alert(ctx context.Context, h hooks, x daemon.Expected, now time.Time) error
 		Env:  []string{"FB_BUCKET=" + x.Bucket},
 	})
 	switch {
-	case errors.Is(err, daemon.ErrNoHook):
-		return nil
 	case err != nil:
 		return fmt.Errorf("alert.sh: %w", err)
 	case got.Code != 0:

@@ -27,16 +27,29 @@ func watchCommand() command {
 		details: `
 A timer runs it. It logs a warning for each bucket that got nothing within the
 time that expect says, once and then once a day, and runs alert.sh BUCKET LAST
-HOURS once for each lapse; again when that failed.`,
+HOURS once for each lapse; again when that failed. With --failed it looks at
+nothing, and runs alert.sh - LAST HOURS once until a watch works again.`,
 		setup: func(flags *flag.FlagSet) func(context.Context, env, []string) error {
 			path := configFlag(flags)
+			failed := flags.Bool("failed", false, "alert somebody that the watch itself fails; systemd runs it")
 			no := false
 			return func(ctx context.Context, e env, args []string) error {
 				if err := noArgs(args); err != nil {
 					return err
 				}
-				w := watch{storeFlags: storeFlags{path, &no, &no}, now: time.Now, log: daemon.NewLogger(e.stderr, name, "info")}
-				return w.run(ctx, e)
+				log := daemon.NewLogger(e.stderr, name, "info")
+				if *failed {
+					return failedWatch{config: *path, health: healthFile(), now: time.Now(), log: log}.run(ctx)
+				}
+				w := watch{storeFlags: storeFlags{path, &no, &no}, now: time.Now, log: log}
+				err := w.run(ctx, e)
+				switch {
+				case errors.Is(err, errStopped):
+					return nil // whoever stopped it is not to be alerted of that
+				case err != nil:
+					return err
+				}
+				return watchHealth{Looked: time.Now()}.save(healthFile())
 			}
 		},
 	}
@@ -106,7 +119,7 @@ func (w watch) look(ctx context.Context, x daemon.Expected, was daemon.Watched, 
 		if !was.Warned.IsZero() {
 			w.log.Info().Str("event", "came").Str("bucket", x.Bucket).Time("last", x.Last).Msg("something comes into the bucket again")
 		}
-		was.Alerted, was.Warned = time.Time{}, time.Time{}
+		was.Alerted, was.Warned, was.Unheard = time.Time{}, time.Time{}, false
 		return was
 	}
 	told := was.Alerted.Equal(x.Since)
@@ -116,14 +129,16 @@ func (w watch) look(ctx context.Context, x daemon.Expected, was daemon.Watched, 
 			Msg("nothing came into the bucket for too long")
 		was.Warned = now
 	}
-	if told {
+	if told && !was.Unheard {
 		return was
 	}
-	if err := alert(ctx, w.hooks, x, now); err != nil {
+	err := alert(ctx, w.hooks, x, now)
+	missing := errors.Is(err, daemon.ErrNoHook) // which may be put in place any moment
+	if err != nil && !missing {
 		w.log.Error().Err(err).Str("event", "alert-failed").Str("bucket", x.Bucket).Msg("nobody was alerted; the next watch tries again")
 		return was
 	}
-	was.Alerted = x.Since
+	was.Alerted, was.Unheard = x.Since, missing
 	return was
 }
 

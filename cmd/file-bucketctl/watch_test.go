@@ -177,7 +177,7 @@ func TestAlertRunsTheHook(t *testing.T) {
 		}
 		x.Last = time.Time{}
 	}
-	if err := alert(t.Context(), hooksIn(t, alertScript(t, ""), t.TempDir()), x, now); err != nil {
+	if err := alert(t.Context(), hooksIn(t, alertScript(t, ""), t.TempDir()), x, now); !errors.Is(err, daemon.ErrNoHook) {
 		t.Errorf("without a hook: %v", err)
 	}
 	h = hooksIn(t, alertScript(t, "echo no mail; exit 3"), t.TempDir())
@@ -190,6 +190,33 @@ func TestAlertRunsTheHook(t *testing.T) {
 	}
 	if err := alert(t.Context(), hooksIn(t, dir, t.TempDir()), x, now); err == nil || !strings.Contains(err.Error(), "others than its owner may write to it") {
 		t.Errorf("a hook that others may change: %v", err)
+	}
+}
+
+// TestAlertThatIsInstalledLateIsRun looks at a lapse before there is a hook, before it may be run, and then.
+func TestAlertThatIsInstalledLateIsRun(t *testing.T) {
+	s := expecting(t, true)
+	start, dir, out := time.Now(), alertScript(t, ""), filepath.Join(t.TempDir(), "out")
+	script := filepath.Join(dir, "alert.sh")
+	look := func(hour int, want ...string) {
+		t.Helper()
+		if logged := s.watchAt(t, start.Add(time.Duration(hour)*time.Hour), hooksIn(t, dir, s.dir)); !slices.Equal(logged, want) {
+			t.Errorf("after %d hours: logged %q, want %q", hour, logged, want)
+		}
+	}
+	look(27, "warn:overdue:backup")
+	look(28)
+	if err := os.WriteFile(script, []byte("#!/bin/sh\necho $3 >>"+out+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	look(29, "error:alert-failed:backup")
+	if err := os.Chmod(script, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	look(30)
+	look(31)
+	if got, err := os.ReadFile(out); err != nil || strings.TrimSpace(string(got)) != "30" {
+		t.Errorf("it was run after %q hours, %v", got, err)
 	}
 }
 

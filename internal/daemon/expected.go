@@ -73,6 +73,7 @@ type Watched struct {
 	Last    time.Time `json:"last"`    // Expected.Last
 	Alerted time.Time `json:"alerted"` // Expected.Since of the lapse that somebody was alerted of last
 	Warned  time.Time `json:"warned"`  // last
+	Unheard bool      `json:"unheard"` // there was no hook to alert anybody with
 }
 
 // WatchFile is where what is remembered lies.

@@ -336,3 +336,16 @@ func TestHookPath(t *testing.T) {
 		})
 	}
 }
+
+// TestHookRunnerRaisesTheAlarmInSpiteOfTheConfiguration has the runner read what is no JSON: the alarm is looked for where it is by
+// default, and a hook that may forbid something is not said to be missing.
+func TestHookRunnerRaisesTheAlarmInSpiteOfTheConfiguration(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config.json")
+	writeConfig(t, path, "{")
+	r := HookRunner{Config: path, Stderr: t.Output(), Owners: []int{-1}} // nothing of this machine is run
+	for name, refused := range map[string]bool{"alert.sh": false, "pre-push.sh": true} {
+		if _, err := r.run(t.Context(), HookCall{Name: name}); err == nil || strings.Contains(err.Error(), "read configuration") != refused {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
