@@ -7,6 +7,8 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
+	"iter"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,19 +34,43 @@ of a bucket never goes, nor does an upload that is under way. The age is that of
 the object's last modification; one in the future, of a clock that was ahead,
 stays and does not count among the newest.
 
+Nothing goes by max_age when the clock has gone on by more than a week since
+expire last ran, for it may be wrong: that is an error, until it has been so for
+a week, or with --trust-clock. What is wrong with one bucket does not keep the
+others from being done.
+
 The room comes back with the next gc. A timer runs this once a day.`,
 		setup: func(flags *flag.FlagSet) func(context.Context, env, []string) error {
 			o := newStoreFlags(flags, "print JSON, for scripts, and no progress", "print nothing unless something is wrong")
-			dryRun := flags.Bool("dry-run", false, "delete nothing, only say what would be deleted")
+			x := expireOptions{}
+			flags.BoolVar(&x.dryRun, "dry-run", false, "delete nothing, only say what would be deleted")
+			flags.BoolVar(&x.trustClock, "trust-clock", false, "the clock is right, however far it has gone on")
 			return func(ctx context.Context, e env, args []string) error {
 				if err := noArgs(args); err != nil {
 					return err
 				}
-				return keep(ctx, e, o, func(ctx context.Context, k *keeper) error { return k.expire(ctx, *dryRun, time.Now()) })
+				x.now = time.Now()
+				return keep(ctx, e, o, func(ctx context.Context, k *keeper) error { return k.expire(ctx, x) })
 			}
 		},
 	}
 }
+
+type expireOptions struct {
+	dryRun     bool
+	trustClock bool
+	now        time.Time
+}
+
+// expiring is as much of a store as is needed.
+type expiring interface {
+	AllBuckets(ctx context.Context, start string, page int) iter.Seq2[object.Bucket, error]
+	Arrived(ctx context.Context, bucket string) (time.Time, error)
+	List(ctx context.Context, bucket string, opts object.ListOptions) (object.Listing, error)
+	Delete(ctx context.Context, bucket, key string, cond object.Condition) error
+}
+
+var _ expiring = (*object.Store)(nil)
 
 // expireResult is what scripts get of expire.
 type expireResult struct {
@@ -59,28 +85,12 @@ type expireBucket struct {
 	Deleted int64    `json:"deleted"`
 	Bytes   int64    `json:"bytes"`
 	Keys    []string `json:"keys"` // that were deleted
+	Error   string   `json:"error,omitempty"`
 }
 
-func (k *keeper) expire(ctx context.Context, dryRun bool, now time.Time) error {
-	r := expireResult{DryRun: dryRun, Buckets: []expireBucket{}}
-	rules := 0
-	err := k.open(ctx, true, func(d *disk.Driver) error {
-		store := object.New(d, object.Config{})
-		for _, b := range k.cfg.Buckets {
-			if b.Keep == 0 && b.MaxAge == 0 {
-				continue
-			}
-			rules++
-			x := newExpirer(store, b, now)
-			x.dryRun, x.tell = dryRun, func(o agedObject) error { return k.tellExpired(dryRun, b.Name, o) }
-			err := x.run(ctx)
-			r.Buckets = append(r.Buckets, x.result)
-			if err != nil && !errors.Is(err, object.ErrNoBucket) {
-				return fmt.Errorf("expire objects of bucket %s: %w", b.Name, err)
-			}
-		}
-		return nil
-	})
+func (k *keeper) expire(ctx context.Context, o expireOptions) error {
+	r := expireResult{DryRun: o.dryRun, Buckets: []expireBucket{}}
+	err := k.open(ctx, true, func(d *disk.Driver) error { return k.expireBuckets(ctx, object.New(d, object.Config{}), o, &r) })
 	// Also after an error: what was deleted stays deleted.
 	switch {
 	case err != nil && len(r.Buckets) == 0:
@@ -90,8 +100,42 @@ func (k *keeper) expire(ctx context.Context, dryRun bool, now time.Time) error {
 	case *k.quiet:
 		return err
 	}
-	return errors.Join(err, k.print(r.text(rules)))
+	return errors.Join(err, k.print(r.text(k.cfg.Buckets)))
 }
+
+// expireBuckets goes through the buckets that say something of it. What is wrong with one, or with the clock, does not keep the
+// others from being done.
+func (k *keeper) expireBuckets(ctx context.Context, store expiring, o expireOptions, r *expireResult) error {
+	var errs []error
+	byAge := true
+	if slices.ContainsFunc(k.cfg.Buckets, func(b config.Bucket) bool { return b.MaxAge > 0 }) {
+		if err := k.doubt(ctx, store, o); err != nil && o.dryRun {
+			k.warn(err.Error())
+		} else if err != nil {
+			errs = append(errs, err)
+			byAge = false
+		}
+	}
+	for _, b := range k.cfg.Buckets {
+		if !expires(b) || b.MaxAge > 0 && !byAge {
+			continue
+		}
+		x := newExpirer(store, b, o.now)
+		x.dryRun, x.tell = o.dryRun, func(a agedObject) error { return k.tellExpired(o.dryRun, b.Name, a) }
+		if err := x.run(ctx); err != nil && !errors.Is(err, object.ErrNoBucket) {
+			x.result.Error = err.Error()
+			errs = append(errs, fmt.Errorf("expire objects of bucket %s: %w", b.Name, err))
+		}
+		r.Buckets = append(r.Buckets, x.result)
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// expires says whether a bucket lets anything go.
+func expires(b config.Bucket) bool { return b.Keep > 0 || b.MaxAge > 0 }
 
 // tellExpired prints what is deleted, one object a line.
 func (k *keeper) tellExpired(dryRun bool, bucket string, o agedObject) error {
@@ -105,8 +149,8 @@ func (k *keeper) tellExpired(dryRun bool, bucket string, o agedObject) error {
 	return k.print(fmt.Sprintf("%s %s/%s, %s, of %s\n", did, bucket, o.key, bytesText(o.size), timeText(o.modified)))
 }
 
-func (r expireResult) text(rules int) string {
-	if rules == 0 {
+func (r expireResult) text(buckets []config.Bucket) string {
+	if !slices.ContainsFunc(buckets, expires) {
 		return "no bucket says keep or max_age\n"
 	}
 	deleted := "deleted"
@@ -123,7 +167,7 @@ func (r expireResult) text(rules int) string {
 // expirer deletes what may go of a bucket, in one pass over its keys: it remembers the newest objects so far, and each that is
 // pushed out by newer ones is not among the newest of all either.
 type expirer struct {
-	store  *object.Store
+	store  expiring
 	bucket string
 	keep   int       // at least 1
 	now    time.Time // when it began
@@ -134,7 +178,7 @@ type expirer struct {
 	result expireBucket
 }
 
-func newExpirer(store *object.Store, b config.Bucket, now time.Time) *expirer {
+func newExpirer(store expiring, b config.Bucket, now time.Time) *expirer {
 	// What comes under a key while this runs is of a later second than what may go, and so Delete can tell them apart.
 	x := &expirer{
 		store: store, bucket: b.Name, keep: max(b.Keep, 1), now: now, before: now.Truncate(time.Second),

@@ -105,7 +105,7 @@ func (w watch) run(ctx context.Context, e env) error {
 	for _, x := range list {
 		next.Buckets[x.Bucket] = w.look(ctx, x, state.Buckets[x.Bucket], next.Looked)
 	}
-	return errors.Join(err, keep(ctx, e, w.storeFlags, func(_ context.Context, k *keeper) error { return saveWatch(k.cfg, next) }))
+	return errors.Join(err, keep(ctx, e, w.storeFlags, func(_ context.Context, k *keeper) error { return saveBeside(daemon.WatchFile(k.cfg), next) }))
 }
 
 // look warns of a bucket if it is overdue, and returns what is to be remembered of it. Before it is remembered somebody is told:
@@ -150,13 +150,13 @@ func lastText(t time.Time) string {
 	return t.UTC().Format(time.RFC3339)
 }
 
-// saveWatch makes durable what is to be remembered.
-func saveWatch(cfg *config.Config, w *daemon.Watch) error {
-	text, err := json.MarshalIndent(w, "", "  ")
+// saveBeside makes durable what is to be remembered, in a file beside what the store keeps.
+func saveBeside(path string, v any) error {
+	text, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode what is to be remembered: %w", err)
 	}
-	f, err := createFile(daemon.WatchFile(cfg), true)
+	f, err := createFile(path, true)
 	if err != nil {
 		return err
 	}
