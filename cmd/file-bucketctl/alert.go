@@ -27,12 +27,15 @@ var _ hooks = (*daemon.Hooks)(nil)
 // those of root who looks after it.
 func newHooks(cfg *config.Config, log zerolog.Logger) (*daemon.Hooks, error) {
 	h := daemon.NewHooks(cfg, log)
-	st, err := os.Stat(cfg.Storage.Path)
+	if os.Geteuid() != 0 {
+		return h, nil
+	}
+	id, err := whose(cfg.Storage.Path)
 	if err != nil {
 		return nil, err
 	}
-	if sys, ok := st.Sys().(*syscall.Stat_t); ok && os.Geteuid() == 0 && sys.Uid != 0 {
-		h.As = &syscall.Credential{Uid: sys.Uid, Gid: sys.Gid}
+	if id.uid != 0 {
+		h.As = &syscall.Credential{Uid: uint32(id.uid), Gid: uint32(id.gid)}
 	}
 	return h, nil
 }

@@ -19,14 +19,14 @@ type owner struct {
 	uid, gid int // the caller's, when taken
 }
 
-// becomeOwner takes the rights of the owner of a directory, for all threads. A directory that is missing has none. Who is
-// neither root nor the owner is refused. Call leave when done.
+// becomeOwner takes the rights of the owner of a directory, for all threads, or of somebody else who has a say in where its path
+// leads: see whose. A directory that is missing has none. Who is neither root nor the owner is refused. Call leave when done.
 func becomeOwner(dir string) (*owner, error) {
-	st, err := os.Lstat(dir)
-	// Where a link of somebody else leads is for them to say, and for their rights: they may change it at any time.
-	if err == nil && st.Mode()&fs.ModeSymlink != 0 && (ownerOf(st) == 0 || os.Geteuid() != 0) {
-		st, err = os.Stat(dir)
+	look := ownerOf
+	if os.Geteuid() == 0 {
+		look = whose
 	}
+	id, err := look(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &owner{}, nil
 	}
@@ -36,30 +36,34 @@ func becomeOwner(dir string) (*owner, error) {
 	if err != nil {
 		return nil, err
 	}
-	sys, ok := st.Sys().(*syscall.Stat_t)
-	if !ok || int(sys.Uid) == os.Geteuid() {
+	if id.uid == os.Geteuid() {
 		return &owner{}, nil
 	}
 	if os.Geteuid() != 0 {
-		return nil, fmt.Errorf("the store in %s belongs to %s: run it as root, with sudo for example, or as that user", dir, userName(sys.Uid))
+		return nil, fmt.Errorf("the store in %s belongs to %s: run it as root, with sudo for example, or as that user", dir, userName(id.uid))
 	}
 	o := &owner{taken: true, uid: os.Geteuid(), gid: os.Getegid()}
 	// The saved ids stay root's, so that leave and asCaller can have them back.
-	if err := syscall.Setresgid(-1, int(sys.Gid), o.gid); err != nil {
+	if err := syscall.Setresgid(-1, id.gid, o.gid); err != nil {
 		return nil, fmt.Errorf("act as the owner of %s: %w", dir, err)
 	}
-	if err := syscall.Setresuid(-1, int(sys.Uid), o.uid); err != nil {
-		return nil, errors.Join(fmt.Errorf("act as %s, the owner of %s: %w", userName(sys.Uid), dir, err), syscall.Setresgid(-1, o.gid, -1))
+	if err := syscall.Setresuid(-1, id.uid, o.uid); err != nil {
+		return nil, errors.Join(fmt.Errorf("act as %s, for %s: %w", userName(id.uid), dir, err), syscall.Setresgid(-1, o.gid, -1))
 	}
 	return o, nil
 }
 
 // ownerOf returns whose a file is.
-func ownerOf(st fs.FileInfo) int {
-	if sys, ok := st.Sys().(*syscall.Stat_t); ok {
-		return int(sys.Uid)
+func ownerOf(path string) (identity, error) {
+	st, err := os.Stat(path)
+	if err != nil {
+		return identity{}, err
 	}
-	return 0
+	sys, ok := st.Sys().(*syscall.Stat_t)
+	if !ok {
+		return identity{}, fmt.Errorf("%s has no owner", path)
+	}
+	return identity{int(sys.Uid), int(sys.Gid)}, nil
 }
 
 // leave gives the caller's rights back.
@@ -97,8 +101,8 @@ func (o *owner) asCallerRuns(cmd *exec.Cmd) {
 	}
 }
 
-func userName(uid uint32) string {
-	id := strconv.FormatUint(uint64(uid), 10)
+func userName(uid int) string {
+	id := strconv.Itoa(uid)
 	if u, err := user.LookupId(id); err == nil {
 		return "user " + u.Username
 	}

@@ -175,3 +175,60 @@ func TestOthersAreSentToRoot(t *testing.T) {
 	}
 	s.stillTheirs(t)
 }
+
+// TestRootIsNotLedAwayOnTheWayToTheStore has links in all places on the way to a store.
+func TestRootIsNotLedAwayOnTheWayToTheStore(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can be led away")
+	}
+	const them, other = daemonUser, daemonUser + 1
+	top := t.TempDir()
+	dir := func(owner int, path string) string {
+		path = filepath.Join(top, path)
+		if err := errors.Join(os.MkdirAll(path, 0o755), os.Chown(path, owner, owner)); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	link := func(owner int, to, path string) string {
+		path = filepath.Join(top, path)
+		if err := errors.Join(os.Symlink(to, path), os.Lchown(path, owner, owner)); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	root := dir(0, "root")
+	dir(0, "root/store")
+	dir(other, "root/others")
+	dir(them, "theirs")
+	for path, want := range map[string]int{
+		root:                        0,
+		dir(them, "theirs/b/store"): them,
+		dir(other, "theirs/others"): other, // who is let in there by its owner
+		dir(0, "theirs/roots"):      them,
+		link(them, filepath.Join(root, "others"), "theirs/link"):       them,
+		link(them, root, "theirs/a") + "/store":                        them,
+		link(them, root, "theirs/c") + "/others":                       them,
+		link(0, root, "theirs/d") + "/others":                          them,
+		link(0, "root", "mine") + "/others":                            other,
+		link(0, "../"+filepath.Base(top)+"/theirs", "up") + "/a/store": them,
+		link(0, filepath.Join(top, "theirs"), "my") + "/b/store":       them,
+		link(0, "loop", "loop"):                                        -1,
+		filepath.Join(top, "theirs", "none"):                           them,
+		filepath.Join(top, "none"):                                     0,
+	} {
+		o, err := becomeOwner(path)
+		if err != nil {
+			if want != -1 || !errors.Is(err, syscall.ELOOP) {
+				t.Errorf("%s: %v", path, err)
+			}
+			continue
+		}
+		if got := os.Geteuid(); got != want || os.Getegid() != want {
+			t.Errorf("%s: rights of %d:%d, want %d", path, got, os.Getegid(), want)
+		}
+		if err := o.leave(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
