@@ -283,7 +283,20 @@ func TestBucketsAreMadeAndDeleted(t *testing.T) {
 	s.say(t, 1, "", "file-bucketctl: there is no bucket new\n", "rb", "new")
 	s.say(t, 1, "", "file-bucketctl: bucket backup is not empty: rm --recursive backup/ deletes what is in it\n", "rb", "backup")
 	s.say(t, 0, "", "", "rm", "--recursive", "backup/", "--quiet")
-	s.say(t, 0, "deleted bucket backup\n", "", "rb", "backup")
+	s.use(t, func(store *object.Store) {
+		for i := range 1002 {
+			if _, err := store.CreateUpload(t.Context(), "backup", fmt.Sprint(i%7), object.UploadOptions{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	s.say(t, 1, "", "file-bucketctl: 1,002 multipart uploads under way in bucket backup: rb --force backup drops what has come of them\n", "rb", "backup")
+	s.say(t, 0, "deleted bucket backup, and 1,002 multipart uploads under way\n", "", "rb", "backup", "--force")
+	s.say(t, 0, "made bucket backup\n", "", "mb", "backup")
+	var d deletedBucket
+	if _, out, _ := s.ctl(t, "rb", "backup", "--json"); json.Unmarshal([]byte(out), &d) != nil || d.Name != "backup" || d.Uploads != 0 {
+		t.Errorf("got %q", out)
+	}
 }
 
 // TestObjectsBesideADaemon sees that the tool and a daemon see at once what the other stores.
