@@ -33,7 +33,7 @@ func editConfig(path string, change func(*config.Config, *config.Draft) error) (
 	if err != nil {
 		return nil, err
 	}
-	if cfg, err = daemon.LoadConfig(path); err != nil {
+	if cfg, err = daemon.LoadConfigInShell(path); err != nil {
 		return nil, err
 	}
 	draft, err := config.NewDraft(text)
@@ -55,7 +55,7 @@ func editConfig(path string, change func(*config.Config, *config.Draft) error) (
 		err = copyRights(f.File, old)
 	}
 	if err == nil {
-		cfg, err = daemon.LoadConfig(f.Name())
+		cfg, err = daemon.LoadConfigInShell(f.Name())
 	}
 	if err == nil {
 		err = unchanged(real, text)

@@ -120,7 +120,7 @@ func initialise(e env, o initOptions, given map[string]bool) error {
 			return err
 		}
 	}
-	cfg, err := daemon.LoadConfig(o.config)
+	cfg, err := daemon.LoadConfigInShell(o.config)
 	if err != nil {
 		if fresh {
 			err = errors.Join(err, os.Remove(o.config)) // a flag had a bad value

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -123,6 +124,21 @@ func TestShareGivesTheObjectUntilItExpires(t *testing.T) {
 	_, out, _ := s.ctl(t, "share", "backup/a", "--quiet", "--host", "box.lan", "--expires", "7d")
 	if !strings.HasPrefix(out, "http://box.lan:") || !strings.Contains(out, "&X-Amz-Expires=604800&") || strings.Count(out, "\n") != 1 {
 		t.Errorf("got %q", out)
+	}
+}
+
+// TestShareSignsWithTheConfigurationsKey shares in a shell that holds the keys of a cloud.
+func TestShareSignsWithTheConfigurationsKey(t *testing.T) {
+	s := newSharer(t, `{%s, "access_key": "AK", "secret_key": "SK"}`, s3.Config{Keys: []s3.Key{{AccessKey: "AK", SecretKey: "SK"}}})
+	s.put(t, 10, "a")
+	t.Setenv("AWS_ACCESS_KEY_ID", "CLOUD")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "cloud")
+	var out, fail bytes.Buffer
+	if err := run(t.Context(), []string{"share", "backup/a", "--quiet", "--config", s.config}, env{&out, &fail}); err != nil {
+		t.Fatal(err, &fail)
+	}
+	if code, _ := fetch(t, strings.TrimSpace(out.String())); code != 200 {
+		t.Errorf("%d from %s", code, &out)
 	}
 }
 

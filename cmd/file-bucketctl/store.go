@@ -44,7 +44,7 @@ var errStopped = errors.New("stopped by a signal before it was done; start it ag
 // keep runs a command that looks after the store, with the rights of the store's owner. The first SIGINT or SIGTERM ends ctx,
 // the second one the process; so does the first one when it comes before the configuration was read.
 func keep(ctx context.Context, e env, o storeFlags, f func(context.Context, *keeper) error) (err error) {
-	cfg, err := daemon.LoadConfig(*o.config)
+	cfg, err := daemon.LoadConfigInShell(*o.config)
 	if err != nil {
 		return err
 	}

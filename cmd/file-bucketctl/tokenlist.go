@@ -25,7 +25,7 @@ machine's address in the LAN when they listen on all.`,
 				if err := noArgs(args); err != nil {
 					return err
 				}
-				cfg, err := daemon.LoadConfig(*path)
+				cfg, err := daemon.LoadConfigInShell(*path)
 				if err != nil {
 					return err
 				}

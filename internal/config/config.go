@@ -191,16 +191,22 @@ var defaultStore = map[string]string{
 // Load reads and validates a configuration file, and fetches the secrets that
 // it leaves to other sources. What is wrong with the content is reported as
 // one or several Errors, joined in the order of their lines.
-func Load(path string) (*Config, error) {
+func Load(path string) (*Config, error) { return load(path, false) }
+
+// LoadInShell is Load for programs that people run in shells of their own, which may hold the keys of something else: of the
+// environment it takes only what the configuration and credentials leave open.
+func LoadInShell(path string) (*Config, error) { return load(path, true) }
+
+func load(path string, inShell bool) (*Config, error) {
 	data, err := readFile(path, maxFile)
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
 	}
-	return parse(path, data)
+	return parse(path, data, inShell)
 }
 
-// parse is Load without the reading.
-func parse(path string, data []byte) (*Config, error) {
+// parse is load without the reading.
+func parse(path string, data []byte, inShell bool) (*Config, error) {
 	root, err := parseTree(path, data)
 	if err != nil {
 		return nil, err
@@ -212,7 +218,7 @@ func parse(path string, data []byte) (*Config, error) {
 	// default.
 	for _, step := range []func() []*Error{
 		func() []*Error { return decodeTree(cfg, root) },
-		func() []*Error { return fetchSecrets(cfg) },
+		func() []*Error { return fetchSecrets(cfg, inShell) },
 		func() []*Error { return checkRules(cfg) },
 	} {
 		if errs := step(); len(errs) > 0 {

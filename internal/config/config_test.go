@@ -23,7 +23,7 @@ func clearSecrets(t *testing.T) {
 
 func mustParse(t *testing.T, text string) *Config {
 	t.Helper()
-	cfg, err := parse("config.json", []byte(text))
+	cfg, err := parse("config.json", []byte(text), false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,6 +215,38 @@ func TestPassivePortsByDefault(t *testing.T) {
 	mustParse(t, `{"ftp": {"port": 0, "passive_ports": "1-9463"}, "metrics": {"port": 9464}}`)
 }
 
+// TestSecretsInShell loads a configuration in a shell that holds the keys of something else.
+func TestSecretsInShell(t *testing.T) {
+	clearSecrets(t)
+	t.Setenv("INVOCATION_ID", "of a service: its secret may be with another")
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "s3-secret-key"), []byte("credential"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const whole, half = `{"s3": {"access_key": "AK", "secret_key": "SK"}}`, `{"s3": {"access_key": "AK"}}`
+	for _, c := range []struct{ text, env, secretEnv, credentials, access, secret string }{
+		{whole, "CLOUD", "cloud", "", "AK", "SK"},
+		{whole, "", "cloud", "", "AK", "SK"},
+		{whole, "CLOUD", "cloud", dir, "AK", "credential"},
+		{half, "CLOUD", "cloud", "", "AK", ""}, // which goes with another access key
+		{half, "AK", "shell", "", "AK", "shell"},
+		{half, "", "shell", "", "AK", "shell"},
+		{"{}", "SHELL", "shell", "", "SHELL", "shell"},
+	} {
+		t.Setenv("AWS_ACCESS_KEY_ID", c.env)
+		t.Setenv("AWS_SECRET_ACCESS_KEY", c.secretEnv)
+		t.Setenv("CREDENTIALS_DIRECTORY", c.credentials)
+		path := filepath.Join(t.TempDir(), "config.json")
+		if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cfg, err := LoadInShell(path)
+		if err != nil || cfg.S3.AccessKey != c.access || cfg.S3.SecretKey != c.secret {
+			t.Errorf("%+v: got %+v, %v", c, cfg, err)
+		}
+	}
+}
+
 func TestSecretErrors(t *testing.T) {
 	clearSecrets(t)
 	dir := t.TempDir()
@@ -222,11 +254,11 @@ func TestSecretErrors(t *testing.T) {
 	if err := os.WriteFile(empty, []byte("\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := parse("config.json", []byte("{\"ftp\": {\"username\": \"u\",\n\"password_file\": \""+empty+"\"}}"))
+	_, err := parse("config.json", []byte("{\"ftp\": {\"username\": \"u\",\n\"password_file\": \""+empty+"\"}}"), false)
 	if want := "config.json:2: ftp.password_file: " + empty + " is empty"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
-	_, err = parse("config.json", []byte("{\"ftp\": {\"username\": \"u\",\n\"password_file\": \"/none/x\"}}"))
+	_, err = parse("config.json", []byte("{\"ftp\": {\"username\": \"u\",\n\"password_file\": \"/none/x\"}}"), false)
 	want := "config.json:2: ftp.password_file: open /none/x: no such file or directory"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
@@ -235,7 +267,7 @@ func TestSecretErrors(t *testing.T) {
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err = parse("config.json", []byte("{\"ftp\": {\"username\": \"u\",\n\"password_file\": \""+fifo+"\"}}"))
+	_, err = parse("config.json", []byte("{\"ftp\": {\"username\": \"u\",\n\"password_file\": \""+fifo+"\"}}"), false)
 	if want := "config.json:2: ftp.password_file: " + fifo + " is not a regular file"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
@@ -243,12 +275,12 @@ func TestSecretErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("CREDENTIALS_DIRECTORY", dir)
-	if _, err = parse("config.json", []byte("{}")); err == nil || !strings.Contains(err.Error(), "systemd credential") {
+	if _, err = parse("config.json", []byte("{}"), false); err == nil || !strings.Contains(err.Error(), "systemd credential") {
 		t.Errorf("got %v", err)
 	}
 	t.Setenv("CREDENTIALS_DIRECTORY", "")
 	t.Setenv("AWS_ACCESS_KEY_ID", "AK")
-	_, err = parse("config.json", []byte("{}"))
+	_, err = parse("config.json", []byte("{}"), false)
 	want = "config.json:1: s3.access_key: is set but s3.secret_key is not; set both or neither"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
@@ -259,13 +291,13 @@ func TestSecretErrors(t *testing.T) {
 func TestSecretsOfOtherDoors(t *testing.T) {
 	clearSecrets(t)
 	const half = `{"s3": {"access_key": "AK"}}`
-	if _, err := parse("config.json", []byte(half)); err == nil {
+	if _, err := parse("config.json", []byte(half), false); err == nil {
 		t.Error("half a pair was taken")
 	}
 	t.Setenv("INVOCATION_ID", "1")
 	mustParse(t, half)
 	// Without the access key the door would be open to everybody.
-	if _, err := parse("config.json", []byte(`{"s3": {"secret_key": "SK"}}`)); err == nil {
+	if _, err := parse("config.json", []byte(`{"s3": {"secret_key": "SK"}}`), false); err == nil {
 		t.Error("the other half was taken")
 	}
 	dir := t.TempDir()

@@ -150,7 +150,7 @@ func FuzzDraft(f *testing.F) {
 		if strings.Contains(text, "_file") {
 			return // it would read whatever file the fuzzer thinks of
 		}
-		before, err := parse("f", []byte(text))
+		before, err := parse("f", []byte(text), false)
 		if err != nil {
 			return
 		}
@@ -161,7 +161,7 @@ func FuzzDraft(f *testing.F) {
 		if err := d.AddBucket(Member{"name", "added"}, Member{"token", "token-of-added"}); err != nil {
 			t.Fatal(err)
 		}
-		after, err := parse("f", d.Bytes())
+		after, err := parse("f", d.Bytes(), false)
 		if err != nil {
 			if strings.Contains(err.Error(), " is also ") || strings.Contains(err.Error(), "same token") {
 				return // the fuzzer has found the name or the token

@@ -120,7 +120,7 @@ func TestErrors(t *testing.T) {
 		"home":          {`{"home": ""}`, "config.json:1: home: must not be empty"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := parse("config.json", []byte(c.text))
+			_, err := parse("config.json", []byte(c.text), false)
 			if err == nil {
 				t.Fatalf("no error, want %s", c.want)
 			}
@@ -152,7 +152,7 @@ func TestUnsupported(t *testing.T) {
 		{`{"hub": {"port": 8090}}`, "hub"},
 		{`{"trusted_proxies": ["192.0.2.1"]}`, "trusted_proxies"},
 	} {
-		_, err := parse("config.json", []byte(c.text))
+		_, err := parse("config.json", []byte(c.text), false)
 		if want := "config.json:1: " + c.key + ": is not supported by this version"; err == nil || err.Error() != want {
 			t.Errorf("%s: got %v, want %s", c.text, err, want)
 		}

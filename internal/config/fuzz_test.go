@@ -24,7 +24,7 @@ func FuzzParse(f *testing.F) {
 		if strings.Contains(text, "_file") {
 			return // it would read whatever file the fuzzer thinks of
 		}
-		cfg, err := parse("f", []byte(text))
+		cfg, err := parse("f", []byte(text), false)
 		if (cfg == nil) == (err == nil) {
 			t.Fatalf("config %v and error %v", cfg, err)
 		}

@@ -20,6 +20,8 @@ type secret struct {
 	file       *string // "…_file", or nil
 	credential string
 	env        string
+	name       *string // that it is the secret of, or nil
+	nameEnv    string  // which env goes with
 }
 
 // Names of systemd credentials.
@@ -75,12 +77,12 @@ func secrets(cfg *Config) []secret {
 		{value: &cfg.S3.AccessKey, key: "s3.access_key", env: "AWS_ACCESS_KEY_ID"},
 		{
 			value: &cfg.S3.SecretKey, key: "s3.secret_key", file: &cfg.S3.SecretKeyFile,
-			credential: s3Credential, env: "AWS_SECRET_ACCESS_KEY",
+			credential: s3Credential, env: "AWS_SECRET_ACCESS_KEY", name: &cfg.S3.AccessKey, nameEnv: "AWS_ACCESS_KEY_ID",
 		},
 		{value: &cfg.FTP.Username, key: "ftp.username", env: "FTP_USERNAME"},
 		{
 			value: &cfg.FTP.Password, key: "ftp.password", file: &cfg.FTP.PasswordFile,
-			credential: ftpCredential, env: "FTP_PASSWORD",
+			credential: ftpCredential, env: "FTP_PASSWORD", name: &cfg.FTP.Username, nameEnv: "FTP_USERNAME",
 		},
 	}
 	if cfg.Storage.Driver == "hub" {
@@ -104,8 +106,8 @@ func secrets(cfg *Config) []secret {
 	return list
 }
 
-// fetchSecrets replaces the secrets that have a better source than the file.
-func fetchSecrets(cfg *Config) []*Error {
+// fetchSecrets replaces the secrets that have a better source than the file. inShell is that of LoadInShell.
+func fetchSecrets(cfg *Config, inShell bool) []*Error {
 	var errs []*Error
 	dir := os.Getenv("CREDENTIALS_DIRECTORY")
 	for _, s := range secrets(cfg) {
@@ -126,11 +128,20 @@ func fetchSecrets(cfg *Config) []*Error {
 				errs = append(errs, cfg.Problem(s.key, "systemd credential: %s", err))
 			}
 		}
-		if text := os.Getenv(s.env); s.env != "" && text != "" {
+		if text := os.Getenv(s.env); s.env != "" && text != "" && (!inShell || s.open()) {
 			*s.value = text
 		}
 	}
 	return errs
+}
+
+// open says whether the configuration leaves a secret to a shell's environment, which must not have one that goes with another name.
+func (s *secret) open() bool {
+	if *s.value != "" {
+		return false
+	}
+	named := os.Getenv(s.nameEnv)
+	return s.name == nil || named == "" || named == *s.name
 }
 
 // SecretFiles are the files that hold secrets: the configuration itself, those

@@ -13,8 +13,13 @@ import (
 
 // LoadConfig loads a configuration and checks the rules that the object store
 // knows. Every error is a ConfigError.
-func LoadConfig(path string) (*config.Config, error) {
-	cfg, err := config.Load(path)
+func LoadConfig(path string) (*config.Config, error) { return checked(config.Load(path)) }
+
+// LoadConfigInShell is LoadConfig for programs that people run in shells of their own, as config.LoadInShell is.
+func LoadConfigInShell(path string) (*config.Config, error) { return checked(config.LoadInShell(path)) }
+
+// checked checks what the object store knows rules for.
+func checked(cfg *config.Config, err error) (*config.Config, error) {
 	if err != nil {
 		return nil, &ConfigError{err}
 	}
