@@ -37,15 +37,15 @@ func TestExpireDoubtsAClockThatIsFarAhead(t *testing.T) {
 		left    []string
 	}
 	for name, nights := range map[string][]night{
-		"wrong for a night, the first of all":  {{at: years, refused: true, left: all}, {at: day, left: rest}},
-		"wrong for a night, later":             {{at: 0, left: rest}, {at: years, refused: true, left: rest}, {at: 2 * day, left: rest}},
-		"wrong for a night and another":        {{at: years, refused: true, left: all}, {at: day, left: rest}, {at: years + 8*day, refused: true, left: rest}},
-		"off over a holiday":                   {{at: 0, left: rest}, {at: 7 * day, left: rest}, {at: 14 * day, left: rest}},
-		"off for a year":                       {{at: 365 * day, refused: true, left: all}, {at: 371 * day, refused: true, left: all}, {at: 372 * day, left: []string{"0"}}},
-		"off for a year, and somebody knows":   {{at: 365 * day, refused: true, left: all}, {at: 365 * day, trust: true, left: []string{"0"}}, {at: 366 * day, left: []string{"0"}}},
-		"on now and then":                      {{at: 30 * day, refused: true, left: all}, {at: 55 * day, left: []string{"0", "2"}}},
-		"a dry run is remembered by nobody":    {{at: years, dryRun: true, left: all}, {at: years + 8*day, refused: true, left: all}},
-		"off for a year, and wrong at first":   {{at: years, refused: true, left: all}, {at: 365 * day, refused: true, left: all}, {at: 372 * day, left: []string{"0"}}},
+		"wrong for a night, the first of all": {{at: years, refused: true, left: all}, {at: day, left: rest}},
+		"wrong for a night, later":            {{at: 0, left: rest}, {at: years, refused: true, left: rest}, {at: 2 * day, left: rest}},
+		"wrong for a night and another":       {{at: years, refused: true, left: all}, {at: day, left: rest}, {at: years + 8*day, refused: true, left: rest}},
+		"off over a holiday":                  {{at: 0, left: rest}, {at: 7 * day, left: rest}, {at: 14 * day, left: rest}},
+		"off for a year":                      {{at: 365 * day, refused: true, left: all}, {at: 371 * day, refused: true, left: all}, {at: 372 * day, left: []string{"0"}}},
+		"off for a year, and somebody knows":  {{at: 365 * day, refused: true, left: all}, {at: 365 * day, trust: true, left: []string{"0"}}, {at: 366 * day, left: []string{"0"}}},
+		"on now and then":                     {{at: 30 * day, refused: true, left: all}, {at: 55 * day, left: []string{"0", "2"}}},
+		"a dry run is remembered by nobody":   {{at: years, dryRun: true, left: all}, {at: years + 8*day, refused: true, left: all}},
+		"off for a year, and wrong at first":  {{at: years, refused: true, left: all}, {at: 365 * day, refused: true, left: all}, {at: 372 * day, left: []string{"0"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newTestStore(t)

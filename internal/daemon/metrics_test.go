@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -295,10 +296,19 @@ func TestMetricsOfDamage(t *testing.T) {
 	_, got, _ := fetch(t, "GET", "http://"+l.Addr().String()+"/metrics", "")
 	has(t, got, `file_bucket_bucket_overdue{bucket="empty"} 1`, `file_bucket_bucket_expect_seconds{bucket="empty"} 3600`,
 		`file_bucket_bucket_last_arrival_timestamp_seconds{bucket="empty"} 0`, `file_bucket_store_objects 1`, `file_bucket_store_logical_bytes 2`,
-		`file_bucket_store_used_bytes 3`, `file_bucket_store_stored_bytes 4`, `file_bucket_store_counted_timestamp_seconds 5`)
+		`file_bucket_store_used_bytes 3`, `file_bucket_store_stored_bytes 4`, `file_bucket_store_counted_timestamp_seconds 5`, "file_bucket_buckets_unknown 1")
 	if strings.Contains(got, `bucket="damaged"`) {
 		t.Error("something is told of a damaged bucket")
 	}
+	d.damaged = ""
+	_, got, _ = fetch(t, "GET", "http://"+l.Addr().String()+"/metrics", "")
+	has(t, got, "file_bucket_buckets_unknown 0")
+	path := WatchFile(m.overview.cfg.Load())
+	if err := errors.Join(os.Remove(path), os.Mkdir(path, 0o700)); err != nil { // without it, nobody knows what is overdue
+		t.Fatal(err)
+	}
+	_, got, _ = fetch(t, "GET", "http://"+l.Addr().String()+"/metrics", "")
+	has(t, got, "file_bucket_buckets_unknown 1")
 	stop()
 	<-ended
 }

@@ -57,6 +57,8 @@ var (
 	descLast    = desc("file_bucket_bucket_last_arrival_timestamp_seconds",
 		"When something last came into a bucket, by whatever door; 0 for never.", "bucket")
 	descExpect  = desc("file_bucket_bucket_expect_seconds", "In which time something is expected to come into a bucket.", "bucket")
+	descUnknown = desc("file_bucket_buckets_unknown",
+		"Buckets of which damage hides when something last came, and which no other metric names; one more when not all could be listed.")
 	descOverdue = desc("file_bucket_bucket_overdue", "1 when nothing came into a bucket for longer than expected, else 0.", "bucket")
 )
 
@@ -67,7 +69,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 // Describe implements prometheus.Collector.
 func (o *overview) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descFree, descSize, descObjects, descLogical, descUsed, descStored, descCounted, descLast, descExpect, descOverdue,
+		descFree, descSize, descObjects, descLogical, descUsed, descStored, descCounted, descLast, descExpect, descOverdue, descUnknown,
 	} {
 		out <- d
 	}
@@ -92,11 +94,14 @@ func (o *overview) Collect(out chan<- prometheus.Metric) {
 		tell(descCounted, float64(s.Time.Unix()))
 	}
 	list, _, err := o.buckets(context.Background())
+	unknown := 0
 	if err != nil {
+		unknown++
 		out <- prometheus.NewInvalidMetric(descLast, err)
 	}
 	for _, b := range list {
 		if b.Err != nil {
+			unknown++
 			out <- prometheus.NewInvalidMetric(descLast, b.Err)
 			continue
 		}
@@ -114,4 +119,5 @@ func (o *overview) Collect(out chan<- prometheus.Metric) {
 			tell(descOverdue, late, b.Name)
 		}
 	}
+	tell(descUnknown, float64(unknown))
 }
