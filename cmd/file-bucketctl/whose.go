@@ -35,7 +35,6 @@ func whoseBehind(path string, links int) (last identity, err error) {
 	}
 	defer func() { _ = unix.Close(at) }() // nothing is written by it
 	var theirs identity
-	walked := ""
 	names := strings.Split(path, "/")
 	for i, name := range names {
 		if name == "" {
@@ -59,7 +58,6 @@ func whoseBehind(path string, links int) (last identity, err error) {
 			theirs = last
 		}
 		if st.Mode&unix.S_IFMT != unix.S_IFLNK {
-			walked += "/" + name
 			continue
 		}
 		if theirs.uid != 0 {
@@ -75,7 +73,7 @@ func whoseBehind(path string, links int) (last identity, err error) {
 		}
 		to := string(target[:n])
 		if !strings.HasPrefix(to, "/") {
-			to = walked + "/" + to
+			to = strings.Join(names[:i], "/") + "/" + to
 		}
 		return whoseBehind(to+"/"+strings.Join(names[i+1:], "/"), links+1)
 	}
