@@ -200,6 +200,21 @@ func TestKeepersSayWhatIsWrongWithAStore(t *testing.T) {
 	}
 }
 
+// TestKeepersWaitForNoDatabaseThatIsNone puts FIFOs in the place of databases. Where one is waited for, the test never ends.
+func TestKeepersWaitForNoDatabaseThatIsNone(t *testing.T) {
+	for _, name := range []string{"catalog.db", "index.db"} {
+		s := newTestStore(t)
+		s.put(t, 10, "key")
+		path := filepath.Join(s.dir, name)
+		if err := errors.Join(os.Remove(path), syscall.Mkfifo(path, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		if code, _, fail := s.ctl(t, "status"); code != 1 || !strings.Contains(fail, name+" is not a file: move it away") {
+			t.Errorf("%s: %d %q", name, code, fail)
+		}
+	}
+}
+
 // TestKeepersLimitTheirMemory sees that a long command makes do with as much memory as a daemon, unless somebody gives it more.
 func TestKeepersLimitTheirMemory(t *testing.T) {
 	s := newTestStore(t)

@@ -133,14 +133,21 @@ func peekFormat(path string) (int, error) {
 		return 0, err
 	}
 	header := make([]byte, pageSize)
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // to open a FIFO would wait for a writer
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}
 	if err != nil {
 		return 0, err
 	}
-	n, err := io.ReadFull(f, header)
+	n := 0
+	st, err := f.Stat()
+	if err == nil && !st.IsDir() && !st.Mode().IsRegular() {
+		err = fmt.Errorf("%s is not a file: move it away", filepath.Base(path))
+	}
+	if err == nil {
+		n, err = io.ReadFull(f, header)
+	}
 	_ = f.Close() // it was only read
 	switch {
 	case errors.Is(err, unix.EISDIR):
