@@ -16,6 +16,17 @@ import (
 // CheckConfig is LoadConfig for who serves, or wants to know whether a daemon would: it looks at what the configuration
 // refers to as well. The warnings are about what works and should not stay.
 func CheckConfig(path string) (cfg *config.Config, warnings []string, err error) {
+	return checkConfig(path, disk.Refused)
+}
+
+// checkServed is CheckConfig for a daemon that has its store open and serves. It does not look at the store: another one may be where
+// only the next process can write, and whatever has become of its own, a token must be revoked all the same.
+func checkServed(path string) (*config.Config, []string, error) {
+	return checkConfig(path, func(string) error { return nil })
+}
+
+// checkConfig is CheckConfig with what says why a store must not be opened.
+func checkConfig(path string, refused func(dir string) error) (cfg *config.Config, warnings []string, err error) {
 	cfg, err = LoadConfig(path)
 	if err != nil {
 		return nil, nil, err
@@ -27,8 +38,8 @@ func CheckConfig(path string) (cfg *config.Config, warnings []string, err error)
 		}
 	}
 	// What this user may not look at, the daemon's may.
-	if refused := disk.Refused(cfg.Storage.Path); refused != nil && !errors.Is(refused, fs.ErrPermission) {
-		err = errors.Join(err, cfg.Problem("storage.path", "open store %s: %s", cfg.Storage.Path, refused))
+	if why := refused(cfg.Storage.Path); why != nil && !errors.Is(why, fs.ErrPermission) {
+		err = errors.Join(err, cfg.Problem("storage.path", "open store %s: %s", cfg.Storage.Path, why))
 	}
 	if err != nil {
 		return nil, nil, &ConfigError{err}

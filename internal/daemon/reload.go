@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"reflect"
 	"strings"
 
@@ -32,12 +33,12 @@ func newReloader(p Program, cfg *config.Config, door *Door, certs *certificates,
 }
 
 // reload loads the configuration anew and hands it to the door. After an error
-// nothing has changed. It returns what to add to the status.
-func (r *reloader) reload() string {
+// nothing has changed, nor when ctx ends before all was read. It returns what to add to the status.
+func (r *reloader) reload(ctx context.Context) string {
 	r.generation++
 	// Who sends the signal while a reload runs cannot know whether that one sees what they wrote.
 	r.tell(Outcome{Generation: r.generation, Running: true})
-	note, err := r.apply()
+	note, err := r.apply(ctx)
 	if err == nil {
 		r.tell(Outcome{Generation: r.generation, Note: note})
 		return note
@@ -48,19 +49,15 @@ func (r *reloader) reload() string {
 }
 
 // apply returns a note on what a configuration that is good asks for and a restart alone brings.
-func (r *reloader) apply() (note string, err error) {
-	cfg, warnings, err := r.program.load(r.started.File())
+func (r *reloader) apply(ctx context.Context) (note string, err error) {
+	// The loop that this is in is the one that shuts the daemon down.
+	fresh, err := until(ctx, r.read)
 	if err != nil {
 		return "", err
 	}
-	for _, w := range warnings {
+	cfg := fresh.cfg
+	for _, w := range fresh.warnings {
 		r.log.Warn().Msg(w)
-	}
-	var fresh *certificate
-	if cfg.TLS.Cert != "" && r.certs != nil {
-		if fresh, err = loadCertificate(cfg.TLS, r.log); err != nil {
-			return "", err
-		}
 	}
 	if r.door.Reload != nil {
 		if err := r.door.Reload(cfg); err != nil {
@@ -70,10 +67,27 @@ func (r *reloader) apply() (note string, err error) {
 			r.applied(cfg)
 		}
 	}
-	if fresh != nil {
-		r.certs.adopt(fresh)
+	if fresh.cert != nil {
+		r.certs.adopt(fresh.cert)
 	}
 	return r.left(cfg), nil
+}
+
+// reloaded is what files hold that are read anew.
+type reloaded struct {
+	loaded
+
+	cert *certificate // nil without TLS
+}
+
+func (r *reloader) read() (fresh reloaded, err error) {
+	if fresh.loaded, err = r.program.load(r.started.File(), checkServed); err != nil {
+		return fresh, err
+	}
+	if fresh.cfg.TLS.Cert != "" && r.certs != nil {
+		fresh.cert, err = loadCertificate(fresh.cfg.TLS, r.log)
+	}
+	return fresh, err
 }
 
 // left is the note on what a reload leaves to do.

@@ -135,3 +135,52 @@ func TestWhatAReloadLeaves(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestReloadLooksAtNoStore: another store may be where only the next process can write, and with its own gone a daemon still takes
+// tokens away.
+func TestReloadLooksAtNoStore(t *testing.T) {
+	runtime := t.TempDir()
+	t.Setenv("RUNTIME_DIRECTORY", runtime)
+	i := start(t, testProgram(hello), anyPort, nil)
+	i.address()
+	<-i.states // ready
+	// A file can be no store. Here it stands for a directory that the sandbox lets no process of before write to.
+	text := fmt.Sprintf(`{"host": "127.0.0.1", "port": 0, "storage": {"path": %q}}`, i.path)
+	writeConfig(t, i.path, text)
+	if _, _, err := CheckConfig(i.path); err == nil {
+		t.Error("the store is not refused by a check")
+	}
+	i.signals <- syscall.SIGUSR2
+	<-i.states // reloading
+	<-i.states // ready again
+	got, err := ReadReload(filepath.Join(runtime, "reload"))
+	if want := (Outcome{Generation: 1, Note: "; restart to apply storage"}); err != nil || got != want {
+		t.Errorf("%+v, %v, want %+v", got, err, want)
+	}
+	i.stop()
+}
+
+// TestStopWhileReloadHangs: a daemon that reads a file which nobody can read to its end still hears that it is to stop.
+func TestStopWhileReloadHangs(t *testing.T) {
+	i := start(t, testProgram(hello), anyPort, nil)
+	i.address()
+	<-i.states // ready
+	if err := os.Remove(i.path); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(i.path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	i.signals <- syscall.SIGUSR2
+	pipe, err := os.OpenFile(i.path, os.O_WRONLY, 0) // which waits for the reload
+	if err != nil {
+		t.Fatal(err)
+	}
+	i.stop()
+	if got := i.line("drained"); got["level"] != "info" {
+		t.Errorf("logged %v", got)
+	}
+	if err := pipe.Close(); err != nil {
+		t.Error(err)
+	}
+}

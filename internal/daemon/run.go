@@ -108,15 +108,16 @@ func (p Program) run(ctx context.Context, args []string, env surroundings) error
 	}
 	control := newControl(ctx, env.signals)
 	defer control.end()
-	cfg, warnings, err := p.loadUntil(control.running, opts.config)
+	l, err := until(control.running, func() (loaded, error) { return p.load(opts.config, CheckConfig) })
+	if errors.Is(err, errStopped) {
+		return nil // as it was asked to
+	}
 	if err != nil {
 		return err
 	}
-	if cfg == nil {
-		return nil // stopped as it was asked to
-	}
+	cfg := l.cfg
 	if opts.check {
-		for _, w := range warnings {
+		for _, w := range l.warnings {
 			fmt.Fprintf(env.stderr, "%s: warning: %s\n", p.Name, w) //nolint:errcheck // the result counts
 		}
 		_, err := fmt.Fprintf(env.stdout, "%s: ok\n", opts.config)
@@ -125,7 +126,7 @@ func (p Program) run(ctx context.Context, args []string, env surroundings) error
 
 	log := newLogger(env.stderr, p.Name, cfg.Log.Level)
 	LimitMemory()
-	for _, w := range warnings {
+	for _, w := range l.warnings {
 		log.Warn().Msg(w)
 	}
 	store, err := env.openStore(control.running, cfg, log)
@@ -182,32 +183,45 @@ func (p Program) parse(args []string, env surroundings) (options, error) {
 	return o, nil
 }
 
-func (p Program) load(path string) (*config.Config, []string, error) {
-	cfg, warnings, err := CheckConfig(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	if p.Check != nil {
-		if err := p.Check(cfg); err != nil {
-			return nil, nil, &ConfigError{fmt.Errorf("%s: %w", path, err)}
-		}
-	}
-	return cfg, warnings, nil
+// loaded is a configuration that was checked, and the warnings about it.
+type loaded struct {
+	cfg      *config.Config
+	warnings []string
 }
 
-// loadUntil is load, or nothing at all when ctx ends first: a file may be one
-// that nobody can read to its end, on a server that is gone for example.
-func (p Program) loadUntil(ctx context.Context, path string) (cfg *config.Config, warnings []string, err error) {
-	done := make(chan func() (*config.Config, []string, error), 1)
+// load loads a configuration with CheckConfig or checkServed, and applies the door's own rules to it.
+func (p Program) load(path string, check func(string) (*config.Config, []string, error)) (l loaded, err error) {
+	if l.cfg, l.warnings, err = check(path); err != nil {
+		return l, err
+	}
+	if p.Check != nil {
+		if err := p.Check(l.cfg); err != nil {
+			return l, &ConfigError{fmt.Errorf("%s: %w", path, err)}
+		}
+	}
+	return l, nil
+}
+
+var errStopped = errors.New("stopped before all files were read")
+
+// until returns what read does, or errStopped when ctx ends first: a file may
+// be one that nobody can read to its end, on a server that is gone for example.
+func until[T any](ctx context.Context, read func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1)
 	go func() {
-		cfg, warnings, err := p.load(path)
-		done <- func() (*config.Config, []string, error) { return cfg, warnings, err }
+		value, err := read()
+		done <- result{value, err}
 	}()
 	select {
-	case result := <-done:
-		return result()
+	case r := <-done:
+		return r.value, r.err
 	case <-ctx.Done():
-		return nil, nil, nil
+		var none T
+		return none, errStopped
 	}
 }
 
@@ -290,7 +304,7 @@ func (p Program) serve(c *control, cfg *config.Config, store *object.Store, log 
 		select {
 		case <-c.reload:
 			n.reloading()
-			status.reload = reloads.reload()
+			status.reload = reloads.reload(c.running)
 			n.ready(status.text())
 		case <-figures:
 			if text, changed := status.look(); changed {
