@@ -16,8 +16,9 @@ func applyCommand() command {
 		details: `
 A configuration with an error is refused before anything is done. Each daemon
 that runs is reloaded; what has changed beyond what a reload applies restarts
-it, and another address restarts its socket too. Requests that run come to
-their end; but for a socket that moves, no client is refused.
+it, and another address restarts its socket too. A daemon that is about
+to start is restarted with its socket. Requests that run come to their end; but
+for a socket that is restarted, no client is refused.
 
 It needs root and systemd.`,
 		setup: func(flags *flag.FlagSet) func(context.Context, env, []string) error {
@@ -81,17 +82,16 @@ func apply(ctx context.Context, e env, path string, s systemd) error {
 	return errors.Join(errs...)
 }
 
-// unitState says which of a door's units are active.
-type unitState struct{ socket, service bool }
-
 // apply brings one door up to the configuration, and says what was done.
 func (s systemd) apply(ctx context.Context, door string, st unitState) (string, error) {
 	switch {
-	case !st.socket && !st.service:
+	case st == unitState{}:
 		return "does not run; systemctl enable --now " + door + ".socket " + door + ".service starts it", nil
-	case !st.service:
-		// Nobody is served, so nobody is cut off; and the socket may be where it should not be.
+	case !st.service && st.socket:
+		// Nobody is served, so nobody is cut off; and the socket may be where it should not be, or be given up at daemon-reload.
 		return "started", s.call(ctx, "restart", door+".socket", door+".service")
+	case !st.service:
+		return "started", s.call(ctx, "restart", door+".service")
 	}
 	o, err := s.reload(ctx, door)
 	switch {

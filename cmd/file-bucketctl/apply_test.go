@@ -10,18 +10,34 @@ import (
 	"hugbucket/internal/daemon"
 )
 
-// fakeSystemd is a systemctl that writes down what it is told. Units are active when the directory has a file of their name;
-// a reload fails when there is "X.service.refuses".
+// fakeSystemd is a systemctl that writes down what it is told. A unit is active when the directory has a file of its name, or
+// what that says; its other properties are in "UNIT.NAME". A reload counts in DOOR/reload; it fails when there is
+// "DOOR.service.refuses", before it began when that holds something, and as often as "DOOR.service.starts" has lines it is taken
+// for done when the service has started, whose daemon knows of none. A restart makes what "UNIT.restarted" says of a unit, and
+// fails when that is "failed". A door is enabled unless there is "DOOR.socket.disabled".
 func fakeSystemd(t *testing.T, files map[string]string) (s systemd, calls func() string) {
 	t.Helper()
 	dir := t.TempDir()
 	script := `#!/bin/sh
 cd ` + dir + `
 case "$1" in
-show) if [ -e "$4" ]; then echo active; else echo inactive; fi; exit;;
-reload) if [ -e "$2.refuses" ]; then echo "$*" >>calls; echo "Job failed." >&2; exit 1; fi;;
+show)
+	if [ "$2" != --property=ActiveState ]; then cat "$4.${2#*=}" 2>/dev/null; exit 0; fi
+	if [ -s "$4" ]; then cat "$4"; elif [ -e "$4" ]; then echo active; else echo inactive; fi
+	exit;;
+is-enabled) [ ! -e "$3.disabled" ]; exit;;
 esac
 echo "$*" >>calls
+case "$1" in
+reload)
+	result=${2%.service}/reload
+	if [ -s "$2.refuses" ]; then echo "Job failed." >&2; exit 1; fi
+	if [ -s "$2.starts" ]; then sed -i 1d "$2.starts"; echo active >"$2"; mkdir -p "${2%.service}"; echo 0 ok >"$result"; exit; fi
+	if [ -e "$result" ]; then read -r n rest <"$result"; echo "$((n+1)) $rest" >"$result"; fi
+	if [ -e "$2.refuses" ]; then echo "Job failed." >&2; exit 1; fi;;
+restart)
+	if [ -e "$2.restarted" ]; then cp "$2.restarted" "$2"; echo "Job failed." >&2; exit 1; fi;;
+esac
 `
 	files["systemctl"] = script
 	for name, text := range files {
@@ -87,6 +103,37 @@ func TestApply(t *testing.T) {
 			map[string]string{"file-bucketd.socket": ""},
 			0, "daemon-reload\nrestart file-bucketd.socket file-bucketd.service\n", "file-bucketd: started\n" + noS3 + noFTP, "",
 		},
+		"about to start": {
+			`{}`,
+			map[string]string{"file-bucketd.socket": "", "file-bucketd.service": "activating", oldState: "0 ok\n"},
+			0, "daemon-reload\nrestart file-bucketd.socket file-bucketd.service\n", "file-bucketd: started\n" + noS3, "",
+		},
+		"about to start without a socket": {
+			`{}`,
+			map[string]string{"file-bucketd.service": "activating", oldState: "0 ok\n"},
+			0, "daemon-reload\nrestart file-bucketd.service\n", "file-bucketd: started\n" + noS3, "",
+		},
+		"about to listen": {
+			`{}`,
+			map[string]string{"file-bucketd.socket": "activating"},
+			0, "daemon-reload\nrestart file-bucketd.socket file-bucketd.service\n", "file-bucketd: started\n" + noS3, "",
+		},
+		"reloading already": {
+			`{}`,
+			map[string]string{"file-bucketd.socket": "", "file-bucketd.service": "reloading", oldState: "3 ok\n"},
+			0, reloads, "file-bucketd: reloaded\n" + noS3, "",
+		},
+		"reload that does not end": {
+			`{}`,
+			map[string]string{"file-bucketd.service": "", oldState: "3 reloading\n"},
+			1, reloads + strings.Repeat("reload file-bucketd.service\n", reloadTries-1), noS3,
+			"file-bucketctl: file-bucketd: systemctl reload file-bucketd.service succeeds, and the daemon says of no reload that it ended\n",
+		},
+		"started again before the reload": {
+			`{}`,
+			map[string]string{"file-bucketd.service": "", oldState: "3 ok\n", "file-bucketd.service.starts": "1\n2\n"},
+			0, reloads + "reload file-bucketd.service\nreload file-bucketd.service\n", "file-bucketd: reloaded\n" + noS3, "",
+		},
 		"refused by one": {
 			`{}`,
 			map[string]string{
@@ -99,6 +146,11 @@ func TestApply(t *testing.T) {
 			`{}`,
 			map[string]string{"file-bucketd.service": "", "file-bucketd.service.refuses": "", oldState: "3 ok\n"},
 			1, reloads, noS3 + noFTP, "file-bucketctl: file-bucketd: systemctl reload file-bucketd.service: exit status 1: Job failed.\n",
+		},
+		"not begun": {
+			`{}`,
+			map[string]string{"file-bucketd.service": "", "file-bucketd.service.refuses": "at once", oldState: "3 /etc/x:1: of before\n"},
+			1, reloads, noS3, "file-bucketctl: file-bucketd: systemctl reload file-bucketd.service: exit status 1: Job failed.\n",
 		},
 		"bad": {
 			`{"prot": 1}`,

@@ -50,31 +50,52 @@ func (s systemd) call(ctx context.Context, args ...string) error {
 	return err
 }
 
-// active says whether a unit is active, or about to be. A unit that does not exist is not.
-func (s systemd) active(ctx context.Context, unit string) (bool, error) {
-	out, err := s.output(ctx, "show", "--property=ActiveState", "--value", unit)
-	return out == "active" || out == "reloading" || out == "activating", err
+// property returns one of a unit's properties. A unit that does not exist is "inactive", and has no others.
+func (s systemd) property(ctx context.Context, unit, name string) (string, error) {
+	return s.output(ctx, "show", "--property="+name, "--value", unit)
+}
+
+// unitState says what a door's units do.
+type unitState struct {
+	socket   bool // the socket unit listens, or is about to
+	service  bool // the service runs
+	starting bool // the service is about to run, and what it has read of the configuration, nobody knows
 }
 
 func (s systemd) state(ctx context.Context, door string) (st unitState, err error) {
-	if st.socket, err = s.active(ctx, door+".socket"); err != nil {
+	socket, err := s.property(ctx, door+".socket", "ActiveState")
+	if err != nil {
 		return st, err
 	}
-	st.service, err = s.active(ctx, door+".service")
+	service, err := s.property(ctx, door+".service", "ActiveState")
+	st.socket = socket == "active" || socket == "activating"
+	st.service = service == "active" || service == "reloading"
+	st.starting = service == "activating"
 	return st, err
 }
 
+// reloadTries is how often a reload is asked for until there is one.
+const reloadTries = 5
+
 // reload reloads the service of a door and returns what came of it. An error says why nothing has changed.
 func (s systemd) reload(ctx context.Context, door string) (daemon.Outcome, error) {
-	err := s.call(ctx, "reload", door+".service")
-	o, readErr := daemon.ReadReload(filepath.Join(s.runtime, door, "reload"))
-	switch {
-	case err != nil && readErr == nil && o.Failure != "":
-		return o, errors.New("not reloaded, the old configuration is kept: " + o.Failure)
-	case err != nil:
-		return o, err
+	path := filepath.Join(s.runtime, door, "reload")
+	for range reloadTries {
+		before, _ := daemon.ReadReload(path) // before it is there, the daemon starts
+		err := s.call(ctx, "reload", door+".service")
+		o, readErr := daemon.ReadReload(path)
+		done := readErr == nil && answers(before, o)
+		switch {
+		case done && o.Failure != "":
+			return o, errors.New("not reloaded, the old configuration is kept: " + o.Failure)
+		case err != nil:
+			return o, err
+		case readErr != nil || done:
+			return o, readErr
+		}
+		// systemd takes a start that it waited for as a reload. What was read for that is older than what is to be reloaded, maybe.
 	}
-	return o, readErr
+	return daemon.Outcome{}, fmt.Errorf("systemctl reload %s.service succeeds, and the daemon says of no reload that it ended", door)
 }
 
 // enabled says whether a daemon is meant to run: one of its units is enabled, or there is nobody to ask.
@@ -94,11 +115,11 @@ func (s systemd) reloadPushDoor(ctx context.Context, path string) (done bool, no
 	if !s.runs() || !sameFile(path, s.config) {
 		return false, later, nil
 	}
-	active, err := s.active(ctx, door+".service")
+	st, err := s.state(ctx, door)
 	if err != nil {
 		return false, "", err
 	}
-	if !active {
+	if !st.service && !st.starting {
 		return false, later, nil
 	}
 	if _, err := s.reload(ctx, door); err != nil {

@@ -274,6 +274,10 @@ func TestReloadGoesThroughTheServiceManager(t *testing.T) {
 		fails          string
 	}{
 		"active": {files: map[string]string{"file-bucketd.service": "", oldState: "3 ok\n"}, calls: reload, done: true},
+		"starting": {
+			files: map[string]string{"file-bucketd.service": "activating", "file-bucketd.service.starts": "1\n"},
+			calls: reload + reload, done: true,
+		},
 		"refused": {
 			files: map[string]string{"file-bucketd.service": "", "file-bucketd.service.refuses": "", oldState: "3 :1: no\n"}, calls: reload,
 			fails: path + " is changed, but file-bucketd did not take it: not reloaded, the old configuration is kept: :1: no\njournalctl -u file-bucketd says more",
