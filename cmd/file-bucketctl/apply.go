@@ -16,7 +16,8 @@ func applyCommand() command {
 		details: `
 A configuration with an error is refused before anything is done. Each daemon
 that runs is reloaded; what has changed beyond what a reload applies restarts
-it, and another address restarts its socket too. A daemon that is about
+it, and another address restarts its socket too, unless another program has the
+port: that is an error, and the door stays where it is. A daemon that is about
 to start is restarted with its socket. Requests that run come to their end; but
 for a socket that is restarted, no client is refused.
 
@@ -54,12 +55,22 @@ func apply(ctx context.Context, e env, path string, s systemd) error {
 		states[u.name] = state
 		host, port := u.address(cfg)
 		// What the generator cannot write would be left as it is, in silence.
-		if _, _, err := listenStream(host, port); err != nil && state.socket {
+		_, _, listenErr := listenStream(host, port)
+		switch {
+		case !state.socket:
+		case listenErr != nil:
 			key := u.section + "host"
 			if port == 0 {
 				key = u.section + "port"
 			}
-			errs = append(errs, &daemon.ConfigError{Err: cfg.Problem(key, "%s", err)})
+			errs = append(errs, &daemon.ConfigError{Err: cfg.Problem(key, "%s", listenErr)})
+		default:
+			// From daemon-reload on the socket unit has the old address no more, and without the new one the door would be closed.
+			moves, err := s.moves(ctx, u.name, state, port)
+			if err == nil && moves && taken(ctx, host, port) {
+				err = &daemon.ConfigError{Err: cfg.Problem(u.section+"port", "another program listens on port %d; ss -ltnp tells which", port)}
+			}
+			errs = append(errs, err)
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -71,6 +82,9 @@ func apply(ctx context.Context, e env, path string, s systemd) error {
 	// One door's trouble does not keep the others from what they should do.
 	for _, u := range units() {
 		done, err := s.apply(ctx, u.name, states[u.name])
+		if err != nil && s.closed(ctx, u.name) {
+			err = fmt.Errorf("%w\nits socket could not be opened and no client reaches it; when that is mended, run %s apply again", err, name)
+		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", u.name, err))
 			continue

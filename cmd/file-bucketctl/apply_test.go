@@ -134,6 +134,21 @@ func TestApply(t *testing.T) {
 			map[string]string{"file-bucketd.service": "", oldState: "3 ok\n", "file-bucketd.service.starts": "1\n2\n"},
 			0, reloads + "reload file-bucketd.service\nreload file-bucketd.service\n", "file-bucketd: reloaded\n" + noS3, "",
 		},
+		"socket that failed": {
+			`{}`,
+			map[string]string{"file-bucketd.socket": "failed", "hugbucket-s3d.socket": "failed", "hugbucket-s3d.socket.disabled": ""},
+			0, "daemon-reload\nrestart file-bucketd.socket file-bucketd.service\n", "file-bucketd: started\n" + noS3, "",
+		},
+		"socket that fails": {
+			`{"port": 8080}`,
+			map[string]string{
+				"file-bucketd.socket": "", "file-bucketd.service": "", oldState: "3 ok; restart the socket to apply the address\n",
+				"file-bucketd.socket.restarted": "failed",
+			},
+			1, reloads + "restart file-bucketd.socket file-bucketd.service\n", noS3,
+			"file-bucketctl: file-bucketd: systemctl restart file-bucketd.socket file-bucketd.service: exit status 1: Job failed.\n" +
+				"its socket could not be opened and no client reaches it; when that is mended, run file-bucketctl apply again\n",
+		},
 		"refused by one": {
 			`{}`,
 			map[string]string{

@@ -57,7 +57,7 @@ func (s systemd) property(ctx context.Context, unit, name string) (string, error
 
 // unitState says what a door's units do.
 type unitState struct {
-	socket   bool // the socket unit listens, or is about to
+	socket   bool // the socket unit listens, or was told to and cannot
 	service  bool // the service runs
 	starting bool // the service is about to run, and what it has read of the configuration, nobody knows
 }
@@ -68,7 +68,7 @@ func (s systemd) state(ctx context.Context, door string) (st unitState, err erro
 		return st, err
 	}
 	service, err := s.property(ctx, door+".service", "ActiveState")
-	st.socket = socket == "active" || socket == "activating"
+	st.socket = socket == "active" || socket == "activating" || socket == "failed" && s.enabled(ctx, door)
 	st.service = service == "active" || service == "reloading"
 	st.starting = service == "activating"
 	return st, err
