@@ -36,6 +36,7 @@ const probeTime = 5 * time.Second
 type prober struct {
 	dial, dialHTTP dialer
 	enabled        func(ctx context.Context, daemon string) bool // whether it is meant to run
+	stopped        func(ctx context.Context, daemon string) bool // whether it is known not to run, and meant to
 }
 
 type dialer = func(ctx context.Context, network, address string) (net.Conn, error)
@@ -50,6 +51,7 @@ func newProber(cfg *config.Config) prober {
 		}
 		return s.enabled(ctx, daemon)
 	}
+	p.stopped = func(ctx context.Context, daemon string) bool { return s.stopped(ctx, cfg.File(), daemon) }
 	if cfg.TLS.Cert != "" {
 		// Nothing is told to the door, and it is asked under an address that no certificate is for.
 		p.dialHTTP = (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}}).DialContext //nolint:gosec // see above
@@ -63,6 +65,9 @@ func (p prober) doors(ctx context.Context, cfg *config.Config) []doorState {
 	for _, u := range units() {
 		host, port := u.address(cfg)
 		d := p.door(ctx, u, net.JoinHostPort(host, strconv.Itoa(port)))
+		if d.State == "serving" && p.stopped(ctx, u.name) {
+			d.State, d.Error = "down", "another program answers there, and "+u.name+".service does not run"
+		}
 		switch {
 		case d.State == "off":
 		case u.section == "s3." && cfg.S3.AccessKey == "" && len(cfg.S3.Keys) == 0:

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"net"
 	"os"
@@ -10,6 +11,34 @@ import (
 
 	"hugbucket/internal/daemon"
 )
+
+// TestStopped: only who is meant to run the daemon of this configuration, and does not, is known not to.
+func TestStopped(t *testing.T) {
+	path := writeConfig(t, "{}")
+	for _, c := range []struct {
+		state, config, off string
+		want               bool
+	}{
+		{"inactive", path, "", true},
+		{"failed", path, "", true},
+		{"active", path, "", false},
+		{"reloading", path, "", false},
+		{"activating", path, "", false},
+		{"deactivating", path, "", false},
+		{"inactive", writeConfig(t, "{}"), "", false},
+		{"inactive", path, "file-bucketd.socket.disabled", false},
+	} {
+		s, _ := fakeSystemd(t, map[string]string{"file-bucketd.service": c.state, cmp.Or(c.off, "enabled"): ""})
+		s.config = path
+		if got := s.stopped(t.Context(), c.config, "file-bucketd"); got != c.want {
+			t.Errorf("%+v: %t", c, got)
+		}
+		s.booted = "/none"
+		if s.stopped(t.Context(), c.config, "file-bucketd") {
+			t.Errorf("%+v: it is known without a service manager", c)
+		}
+	}
+}
 
 // TestTaken: who listens on addresses of IPv6 alone is in nobody's way on those of IPv4.
 func TestTaken(t *testing.T) {

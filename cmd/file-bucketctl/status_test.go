@@ -30,7 +30,8 @@ type statusWorld struct {
 	ftp   net.Listener
 	asked chan string // by the prober
 	home  string
-	off   bool // no door is meant to run
+	off   bool   // no door is meant to run
+	stray string // a daemon that does not run, where something answers
 }
 
 func newStatusWorld(t *testing.T) *statusWorld {
@@ -91,6 +92,7 @@ func (w *statusWorld) status(t *testing.T, buckets string, now time.Time, asJSON
 	err := keep(t.Context(), env{&out, &fail}, o, func(ctx context.Context, k *keeper) error {
 		p := newProber(k.cfg)
 		p.enabled = func(context.Context, string) bool { return !w.off }
+		p.stopped = func(_ context.Context, daemon string) bool { return daemon == w.stray }
 		return k.status(ctx, p, false, now)
 	})
 	return daemon.Report(&fail, name, err), out.String(), fail.String()
@@ -172,6 +174,9 @@ func TestStatusSaysWhatIsWrong(t *testing.T) {
 	if code, out, _ := w.status(t, dailyBucket, late, false); code != 2 || !strings.Contains(out, "every 1d2h: OVERDUE\n") {
 		t.Errorf("overdue: %d %s", code, out)
 	}
+	w.stray = "file-bucketd"
+	wrong("a stray door", "another program answers there, and file-bucketd.service does not run", late, "")
+	w.stray = ""
 	w.doors[1].Close()
 	wrong("a dead door", "hugbucket-s3d does not serve at 127.0.0.1:", late, "")
 	_ = w.ftp.Close()

@@ -107,6 +107,15 @@ func (s systemd) enabled(ctx context.Context, door string) bool {
 	return !no // of these alone it is known
 }
 
+// stopped says whether a daemon is meant to run with a configuration, and surely does not.
+func (s systemd) stopped(ctx context.Context, path, door string) bool {
+	if !s.runs() || !sameFile(path, s.config) || !s.enabled(ctx, door) {
+		return false
+	}
+	service, err := s.property(ctx, door+".service", "ActiveState")
+	return err == nil && (service == "inactive" || service == "failed")
+}
+
 // reloadPushDoor has the push door take the list of buckets of a configuration that has changed, when it is the one of the
 // service. It returns what became of it, in words.
 func (s systemd) reloadPushDoor(ctx context.Context, path string) (done bool, note string, err error) {
