@@ -27,7 +27,8 @@ func generatorCommand() command {
 		details: `
 The sockets get the addresses that the configuration has, and the services the
 right to write where it says. A configuration that cannot be read leaves the
-units as they are. It never fails: the boot of the machine would go on without
+units as the package has them; the doors answer at configured addresses only.
+It never fails: the boot of the machine would go on without
 what other generators make.`,
 		setup: func(flags *flag.FlagSet) func(context.Context, env, []string) error {
 			path := configFlag(flags)
@@ -48,7 +49,7 @@ what other generators make.`,
 // can.
 func generate(path, dir string) error {
 	cfg, err := config.Peek(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	if _, there := os.Lstat(path); errors.Is(there, fs.ErrNotExist) {
 		return nil // nothing is configured yet
 	}
 	if err != nil {

@@ -91,6 +91,14 @@ func TestGeneratorNeverFails(t *testing.T) {
 	if _, err := os.Stat(normal); err == nil {
 		t.Error("wrote something without a configuration")
 	}
+	// A link whose disk is not mounted yet is a configuration.
+	link := filepath.Join(t.TempDir(), "config.json")
+	if err := os.Symlink("/nowhere/config.json", link); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := ctl(t, "generator", "--config", link, normal); code != 0 || !strings.Contains(stderr, "/nowhere") && !strings.Contains(stderr, link) {
+		t.Errorf("a link to nowhere: %d %q", code, stderr)
+	}
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, []byte("{}"), 0o600); err != nil {
 		t.Fatal(err)
@@ -122,13 +130,13 @@ RequiresMountsFor="/mnt/disk/store"
 ReadWritePaths="-/srv/50%% of \"a\\b"
 ReadWritePaths="-/mnt/disk/store"
 `},
-		{"/home/ann/files", "/var/tmp/store", `[Unit]
+		{"/home/ann/files", "/root/store", `[Unit]
 RequiresMountsFor="/home/ann/files"
-RequiresMountsFor="/var/tmp/store"
+RequiresMountsFor="/root/store"
 [Service]
 ProtectHome=tmpfs
 BindPaths="-/home/ann/files"
-BindPaths="-/var/tmp/store"
+BindPaths="-/root/store"
 `},
 	} {
 		files, stderr := dropIns(t, `{"home": `+jsonText(c.home)+`, "storage": {"path": `+jsonText(c.store)+`}}`)
@@ -141,12 +149,59 @@ BindPaths="-/var/tmp/store"
 			t.Errorf("%s: %s", c.home, stderr)
 		}
 	}
+	files, stderr := dropIns(t, `{"home": "/home/a:/etc", "storage": {"path": "/srv/a:b"}}`)
+	want := "[Unit]\nRequiresMountsFor=\"/home/a:/etc\"\nRequiresMountsFor=\"/srv/a:b\"\n[Service]\nReadWritePaths=\"-/srv/a:b\"\nProtectHome=tmpfs\n"
+	if got := files["file-bucketd.service.d/50-config.conf"]; got != want || !strings.Contains(stderr, "colon") {
+		t.Errorf("a colon: wrote %q, said %q", got, stderr)
+	}
 	for _, dir := range []string{"", "/", "/srv/a\nUser=root", "/srv/\u0007", "/srv/\ufffd"} {
 		files, stderr := dropIns(t, `{"home": `+jsonText(dir)+`, "storage": {"path": "/srv/store"}}`)
 		want := "[Unit]\nRequiresMountsFor=\"/srv/store\"\n[Service]\nReadWritePaths=\"-/srv/store\"\n"
 		if got := files["file-bucketd.service.d/50-config.conf"]; got != want || stderr == "" {
 			t.Errorf("%q: wrote %q, said %q", dir, got, stderr)
 		}
+	}
+}
+
+// TestGeneratorFollowsLinks: units name directories by the names that they have, and only root says where these are.
+func TestGeneratorFollowsLinks(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can make links of two users")
+	}
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := func(to, name string, owner int) string {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		if err := os.Symlink(to, path); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Lchown(path, owner, owner); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	disk := filepath.Join(dir, "disk")
+	for path, want := range map[string]string{
+		link("disk", "relative", 0) + "/a/store":         disk + "/a/store", // not mounted yet
+		link(dir+"/relative", "second", 0) + "/store":    disk + "/store",
+		link("/etc", "planted", 65534) + "/store":        dir + "/planted/store",
+		link(dir+"/planted", "to-planted", 0) + "/store": dir + "/planted/store",
+		filepath.Join(dir, "none", "store"):              dir + "/none/store",
+		dir:                                              dir,
+		"/":                                              "/",
+		link("loop", "loop", 0):                          dir + "/loop",
+	} {
+		if got := followed(path); got != want {
+			t.Errorf("%s leads to %s, want %s", path, got, want)
+		}
+	}
+	files, stderr := dropIns(t, `{"home": "/var/lib/file-bucket", "storage": {"path": `+jsonText(dir+"/second/store")+`}}`)
+	want := "[Unit]\nRequiresMountsFor=\"" + disk + "/store\"\n[Service]\nReadWritePaths=\"-" + disk + "/store\"\n"
+	if got := files["file-bucketd.service.d/50-config.conf"]; got != want || stderr != "" {
+		t.Errorf("wrote %q, said %q", got, stderr)
 	}
 }
 

@@ -3,11 +3,14 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"unicode"
 
 	"hugbucket/internal/config"
@@ -82,11 +85,8 @@ func socketDropIn(host string, port int) (string, error) {
 	return text, nil
 }
 
-// Directories that the services' sandbox shows empty: by ProtectHome=, and by PrivateTmp=.
-var (
-	homeDirs = []string{"/home", "/root", "/run/user"}
-	tmpDirs  = []string{"/tmp", "/var/tmp"}
-)
+// homeDirs are directories that the services' sandbox shows empty, by ProtectHome=. Those of PrivateTmp= are none to keep things in.
+var homeDirs = []string{"/home", "/root", "/run/user"}
 
 // pathsDropIn has a service wait for what is mounted at directories, and lets it write to those that are not below stateDir. A store
 // on a disk that is not mounted would be taken for one that is missing, and made anew, wherever that is. It is empty when there
@@ -96,7 +96,7 @@ func pathsDropIn(dirs []string) (string, error) {
 	var errs []error
 	home := false
 	for _, dir := range dirs {
-		dir = filepath.Clean(dir)
+		dir = followed(filepath.Clean(dir))
 		if dir == stateDir {
 			continue // StateDirectory= says it
 		}
@@ -109,14 +109,16 @@ func pathsDropIn(dirs []string) (string, error) {
 		if below(dir, stateDir) {
 			continue
 		}
-		inside := func(d string) bool { return below(dir, d) }
-		inHome := slices.ContainsFunc(homeDirs, inside)
-		home = home || inHome
-		if inHome || slices.ContainsFunc(tmpDirs, inside) {
-			bind += fmt.Sprintf("BindPaths=%s\n", quoted("-"))
-		} else {
+		if !slices.ContainsFunc(homeDirs, func(home string) bool { return below(dir, home) }) {
 			write += fmt.Sprintf("ReadWritePaths=%s\n", quoted("-"))
+			continue
 		}
+		home = true
+		if strings.Contains(dir, ":") {
+			errs = append(errs, fmt.Errorf("%q cannot be had below a home directory: a unit takes the colon for the end of the path", dir))
+			continue
+		}
+		bind += fmt.Sprintf("BindPaths=%s\n", quoted("-"))
 	}
 	if unitPart == "" {
 		return "", errors.Join(errs...)
@@ -129,6 +131,52 @@ func pathsDropIn(dirs []string) (string, error) {
 		text += "ProtectHome=tmpfs\n" // empty, but for what is bound there
 	}
 	return text + bind, errors.Join(errs...)
+}
+
+// followed returns where a clean path leads, as far as that can be seen: units name what is mounted and what may be written by its
+// own name. Only root's links count, because the daemons' user must not say where it may write.
+func followed(path string) string {
+	for range maxLinks {
+		next, ok := followOne(path)
+		if !ok {
+			break
+		}
+		path = next
+	}
+	return path
+}
+
+// maxLinks is how many links may follow one another in a path; Linux has the same limit.
+const maxLinks = 40
+
+// followOne replaces the first link in an absolute path, and says whether there is one.
+func followOne(path string) (string, bool) {
+	for at := 1; at < len(path); at++ {
+		end := strings.IndexByte(path[at:], '/')
+		if end < 0 {
+			end = len(path) - at
+		}
+		at += end
+		fi, err := os.Lstat(path[:at])
+		if err != nil {
+			return path, false // the rest may be on a disk that is not mounted yet
+		}
+		if fi.Mode().Type() != fs.ModeSymlink {
+			continue
+		}
+		if st, ok := fi.Sys().(*syscall.Stat_t); !ok || st.Uid != 0 {
+			return path, false
+		}
+		to, err := os.Readlink(path[:at])
+		if err != nil {
+			return path, false
+		}
+		if !filepath.IsAbs(to) {
+			to = filepath.Join(filepath.Dir(path[:at]), to)
+		}
+		return filepath.Join(to, path[at:]), true
+	}
+	return path, false
 }
 
 // below says whether a clean path is inside a directory.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"hugbucket/internal/config"
@@ -31,7 +32,7 @@ func checkConfig(path string, refused func(dir string) error) (cfg *config.Confi
 	if err != nil {
 		return nil, nil, err
 	}
-	err = noPushHooks(cfg.Hooks.Dir, filepath.Dir(path))
+	err = errors.Join(noPushHooks(cfg.Hooks.Dir, filepath.Dir(path)), lasting(cfg, filepath.Dir(path)))
 	if cfg.TLS.Cert != "" {
 		if _, pairErr := tls.LoadX509KeyPair(cfg.TLS.Cert, cfg.TLS.Key); pairErr != nil {
 			err = errors.Join(err, cfg.Problem("tls.cert", "load certificate: %s", pairErr))
@@ -89,6 +90,25 @@ func noPushHooks(dirs ...string) error {
 				// The hooks of another installation: the directory of a configuration that could be read can be searched.
 			default:
 				errs = append(errs, fmt.Errorf("look for hooks: %w", err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// lasting returns an error for what is to be kept in a directory for temporary files: the system deletes from it what is old, and a
+// service has one of its own, which goes with it. Who tries things out has the configuration itself there.
+func lasting(cfg *config.Config, own string) error {
+	own, err := filepath.Abs(own)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, dir := range []string{"/tmp", "/var/tmp"} {
+		inside := func(path string) bool { return path == dir || strings.HasPrefix(path, dir+"/") }
+		for key, path := range map[string]string{"home": cfg.Home, "storage.path": cfg.Storage.Path} {
+			if inside(filepath.Clean(path)) && !inside(own) {
+				errs = append(errs, cfg.Problem(key, "what is below %s does not last: the system deletes it; keep it elsewhere", dir))
 			}
 		}
 	}

@@ -250,6 +250,11 @@ func (p Program) serve(c *control, cfg *config.Config, store *object.Store, log 
 	if err != nil {
 		return err
 	}
+	if len(passed) > 0 {
+		if ls, err = confine(c.running, ls, host, log); err != nil {
+			return err
+		}
+	}
 	at := place{name: p.Name, ls: ls, activated: len(passed) > 0, host: host, port: port}
 	if text := at.mismatch(host, port); text != "" {
 		log.Warn().Str("socket", addresses(ls)).Str("configured", net.JoinHostPort(host, strconv.Itoa(port))).
