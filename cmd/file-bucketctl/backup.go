@@ -24,6 +24,7 @@ func backupCommand() command {
 	return command{
 		name:    "backup",
 		args:    "FILE [-- COMMAND [ARGUMENT...]]",
+		runs:    true,
 		summary: "copy the catalog while daemons write, and the content with it",
 		details: `
 Writes a consistent copy of the catalog, which holds every name, to FILE; "-" is

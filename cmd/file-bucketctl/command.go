@@ -25,6 +25,7 @@ type command struct {
 	summary string // one line
 	details string // further lines of its help
 	codes   string // its exit codes, when they are not daemon.ExitCodes
+	runs    bool   // takes a command of the caller's behind "--"
 	// setup registers the command's flags and returns what runs it once they are parsed.
 	setup func(flags *flag.FlagSet) func(ctx context.Context, e env, args []string) error
 }
@@ -65,7 +66,7 @@ func run(ctx context.Context, args []string, e env) error {
 	}
 	flags := newFlags(c)
 	do := c.setup(flags)
-	left, err := parse(flags, rest)
+	left, err := parse(flags, rest, c.runs)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return help(strings.Fields(c.name), e)
@@ -75,12 +76,15 @@ func run(ctx context.Context, args []string, e env) error {
 	return do(ctx, e, left)
 }
 
-// parse takes flags from anywhere among the arguments and returns what is left. What follows "--" is left as it is, with the
-// "--" before it.
-func parse(flags *flag.FlagSet, args []string) ([]string, error) {
+// parse takes flags from anywhere among the arguments and returns what is left. What follows "--" is left as it is; keep says
+// whether the "--" is left before it.
+func parse(flags *flag.FlagSet, args []string, keep bool) ([]string, error) {
 	var tail []string
 	if i := slices.Index(args, "--"); i >= 0 {
 		args, tail = args[:i], args[i:]
+		if !keep {
+			tail = tail[1:]
+		}
 	}
 	var left []string
 	for {

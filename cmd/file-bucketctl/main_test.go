@@ -97,7 +97,7 @@ func TestUsage(t *testing.T) {
 	expect(t, 64, "", "file-bucketctl: init: flag provided but not defined: -prot\n", "init", "--prot")
 	expect(t, 64, "", "file-bucketctl: init: invalid value \"0644\" for flag -mode: must be 0600 or 0640\n", "init", "--mode", "0644")
 	expect(t, 64, "", "file-bucketctl: init: flag provided but not defined: -prot\n", "init", "now", "--prot")
-	expect(t, 64, "", "file-bucketctl: unexpected argument \"--\"\n", "init", "--", "--host")
+	expect(t, 64, "", "file-bucketctl: unexpected argument \"--host\"\n", "init", "--", "--host")
 	for _, c := range commands() {
 		words := strings.Fields(c.name)
 		endless := false

@@ -258,6 +258,8 @@ func TestRmDeletesWhatIsNamed(t *testing.T) {
 	s.say(t, 0, "d/1\nd/2\ndd\ne/\n", "", "ls", "backup", "--quiet", "--recursive")
 	s.say(t, 0, "{\n  \"dry_run\": false,\n  \"objects\": 2,\n  \"bytes\": 20\n}\n", "", "rm", "--recursive", "backup/d/", "--json")
 	s.say(t, 0, "deleted 1 object, 10 B\n", "", "rm", "backup/e/")
+	expect(t, 1, "deleted 0 objects, 0 B\n", "file-bucketctl: there is no object backup/--json\n", "rm", "--config", s.config, "--", "backup/--json")
+	expect(t, 64, "", "file-bucketctl: rm: \"--json\" is no BUCKET/KEY\n", "rm", "--config", s.config, "--", "--json")
 	s.say(t, 0, "dd\n", "", "ls", "backup", "--quiet", "--recursive")
 }
 

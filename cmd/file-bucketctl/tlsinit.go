@@ -85,7 +85,10 @@ func tlsInit(e env, config string, names []string, valid time.Duration) error {
 	}
 	certPath, keyPath := filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
 	cert, err := readCertificate(certPath)
-	if errors.Is(err, fs.ErrNotExist) {
+	_, keyErr := os.Lstat(keyPath)
+	if missing := errors.Is(err, fs.ErrNotExist); missing && keyErr == nil {
+		return fmt.Errorf("%s is there without %s; to make a new pair, remove it first", keyPath, certPath)
+	} else if missing {
 		cert, err = makePair(pairFiles{config, certPath, keyPath}, names, valid)
 	} else if err == nil {
 		if _, err := fmt.Fprintf(e.stdout, "%s is there already, and is kept.\n", certPath); err != nil {

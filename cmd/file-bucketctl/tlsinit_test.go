@@ -64,8 +64,11 @@ func TestTLSInit(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir, "tls.crt")); err != nil {
 		t.Fatal(err)
 	}
-	if code, _, stderr := ctl(t, args...); code != 1 || !strings.Contains(stderr, "tls.key: file already exists") {
+	if code, _, stderr := ctl(t, args...); code != 1 || !strings.Contains(stderr, "tls.crt; to make a new pair, remove it first") {
 		t.Errorf("a key was replaced: %d %s", code, stderr)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "tls.crt")); err == nil {
+		t.Error("a certificate was made without its key")
 	}
 	for _, wrong := range [][]string{{"--days", "0"}, {"--host", "a b"}, {"--host", "https://nas"}, {"--host", "a,,b"}} {
 		other := filepath.Join(t.TempDir(), "config.json")

@@ -146,9 +146,6 @@ func followed(path string) string {
 	return path
 }
 
-// maxLinks is how many links may follow one another in a path; Linux has the same limit.
-const maxLinks = 40
-
 // followOne replaces the first link in an absolute path, and says whether there is one.
 func followOne(path string) (string, bool) {
 	for at := 1; at < len(path); at++ {
