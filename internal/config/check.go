@@ -1,11 +1,13 @@
 package config
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"net/netip"
 	"net/url"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -74,11 +76,12 @@ var hostName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])
 var domainName = regexp.MustCompile(`^(?i:[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)(?i:\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$`)
 
 func validHost(host string) bool {
-	if host == "" || hostName.MatchString(host) {
+	if _, err := netip.ParseAddr(host); err == nil || host == "" {
 		return true
 	}
-	_, err := netip.ParseAddr(host)
-	return err == nil
+	// What ends in a number is an address with a fault, by RFC 1123 section 2.1.
+	last := host[strings.LastIndexByte(host, '.')+1:]
+	return hostName.MatchString(host) && strings.Trim(last, "0123456789") != ""
 }
 
 const (
@@ -156,6 +159,19 @@ func (c *checker) storage() {
 				c.fail(key, "is for the driver \"hub\" only")
 			}
 		}
+	}
+	// A daemon and an administrator's shell are in different directories.
+	if s.Path != "" && !filepath.IsAbs(s.Path) {
+		c.fail("storage.path", "%q must begin with a slash", s.Path)
+	}
+	store, home := filepath.Clean(cmp.Or(s.Path, defaultStore[s.Driver])), filepath.Clean(c.cfg.Home)
+	switch {
+	case home == "/":
+		c.fail("home", "must not be the root directory")
+	case home == store || strings.HasPrefix(home, store+"/"):
+		c.fail("home", "%s is in the store, storage.path; it takes a directory of its own", home)
+	}
+	if s.Driver != "hub" {
 		return
 	}
 	c.url("storage.endpoint", s.Endpoint)

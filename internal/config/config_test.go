@@ -45,8 +45,11 @@ func TestPathsAreAbsolute(t *testing.T) {
 	clearSecrets(t)
 	dir := t.TempDir()
 	t.Chdir(dir)
-	cfg := mustParse(t, `{"home": "h", "storage": {"path": "s"}, "tls": {"cert": "c", "key": "k"}}`)
-	for name, got := range map[string]string{"h": cfg.Home, "s": cfg.Storage.Path, "c": cfg.TLS.Cert, "k": cfg.TLS.Key} {
+	cfg := mustParse(t, `{"home": "h", "storage": {"path": "/x/../s"}, "tls": {"cert": "c", "key": "k"}}`)
+	if cfg.Storage.Path != "/s" {
+		t.Errorf("got %s", cfg.Storage.Path)
+	}
+	for name, got := range map[string]string{"h": cfg.Home, "c": cfg.TLS.Cert, "k": cfg.TLS.Key} {
 		if want := filepath.Join(dir, name); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}

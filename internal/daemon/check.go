@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -45,7 +46,7 @@ func checkConfig(path string, refused func(dir string) error) (cfg *config.Confi
 	if err != nil {
 		return nil, nil, &ConfigError{err}
 	}
-	return cfg, append(openSecrets(cfg.SecretFiles()), deadHooks(cfg.Hooks.Dir, HookSocket)...), nil
+	return cfg, slices.Concat(openSecrets(cfg.SecretFiles()), deadHooks(cfg.Hooks.Dir, HookSocket), pushedOut(cfg)), nil
 }
 
 // deadHooks returns a warning for each hook that is there and cannot be run.
@@ -69,6 +70,18 @@ func hookOwners(socket string) []int {
 		owners = append(owners, os.Geteuid())
 	}
 	return owners
+}
+
+// pushedOut returns a warning for each bucket from which who may only add can have things deleted, by adding more.
+func pushedOut(cfg *config.Config) []string {
+	var warnings []string
+	for i, b := range cfg.Buckets {
+		if b.Keep > 0 && b.MaxAge == 0 {
+			warnings = append(warnings, cfg.Problem(fmt.Sprintf("buckets[%d].keep", i),
+				"without max_age, who pushes %d files has expire delete all that was there before", b.Keep).Error())
+		}
+	}
+	return warnings
 }
 
 // noPushHooks returns an error for each hook of a push that an administrator put in place: who relies on one must not be left to

@@ -45,6 +45,21 @@ func TestPushHooksAreRefused(t *testing.T) {
 	}
 }
 
+// TestKeepAloneIsWarnedOf: a client that was broken into must not be able to delete by adding.
+func TestKeepAloneIsWarnedOf(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config.json")
+	writeConfig(t, path, `{"buckets": [{"name": "aaa", "token": "aaaaaaaa", "keep": 7, "max_age": "90d"},
+{"name": "bbb", "token": "bbbbbbbb", "keep": 2}, {"name": "ccc", "token": "cccccccc", "max_age": "90d"}]}`)
+	if err := os.Chmod(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, warnings, err := CheckConfig(path)
+	want := path + ":2: buckets[1].keep: without max_age, who pushes 2 files has expire delete all that was there before"
+	if err != nil || len(warnings) != 1 || warnings[0] != want {
+		t.Errorf("%v, %q, want %q", err, warnings, want)
+	}
+}
+
 func TestOpenSecrets(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "config.json")
 	writeConfig(t, path, anyPort)

@@ -60,9 +60,9 @@ func matches(addr net.Addr, host string, port int) bool {
 	if err != nil && host != "" {
 		return false
 	}
-	// A socket unit with a bare port listens on [::], which takes IPv4 too.
-	if host == "" || want.IsUnspecified() {
-		return got.Addr().IsUnspecified()
+	// A socket unit with a bare port listens on [::], which takes IPv4 too; 0.0.0.0 does not take IPv6.
+	if host == "" {
+		want = netip.IPv6Unspecified()
 	}
 	return got.Addr().Unmap() == want.Unmap()
 }

@@ -127,7 +127,7 @@ func TestMetricsOfDaemons(t *testing.T) {
 	port, dir := freePorts(t), t.TempDir()
 	text := func(buckets string) string {
 		return fmt.Sprintf(`{"host": "127.0.0.1", "port": 0, "home": %q, "storage": {"path": %q},
-"metrics": {"port": %d}, "buckets": [%s]}`, dir, dir, port, buckets)
+"metrics": {"port": %d}, "buckets": [%s]}`, dir+".files", dir, port, buckets)
 	}
 	store := object.New(&roomy{Memory: objecttest.NewMemory(), totals: object.Totals{Objects: 1, Logical: 10, Used: 5, Stored: 4}}, object.Config{})
 	run := func(name string) *instance {

@@ -91,7 +91,7 @@ func TestWhatAReloadLeaves(t *testing.T) {
 	}{
 		{anyPort, anyPort, "", false, false, false},
 		{anyPort, `{"host": "127.0.0.1", "port": 0, "buckets": ["another-token"], "s3": {"region": "x"}}`, "", false, false, false},
-		{anyPort, `{"host": "127.0.0.1", "port": 0, "home": "/b", "storage": {"path": "/b"}}`, "; restart to apply storage, home", false, true, false},
+		{anyPort, `{"host": "127.0.0.1", "port": 0, "home": "/b", "storage": {"path": "/c"}}`, "; restart to apply storage, home", false, true, false},
 		{anyPort, `{"host": "127.0.0.2", "port": 0}`, "; restart to apply the address", false, true, false},
 		{activated, activated, "", false, false, true},
 		{anyPort, anyPort, "; listening without the socket unit", false, false, true},
