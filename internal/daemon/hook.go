@@ -72,6 +72,18 @@ func NewHooks(cfg *config.Config, log zerolog.Logger) *Hooks {
 	}
 }
 
+// Has says whether a hook is there. In a directory that this process cannot see, it may be: the runner may see it.
+func (h *Hooks) Has(name string) bool {
+	if _, err := os.Lstat(filepath.Join(h.dir, name)); !errors.Is(err, fs.ErrNotExist) {
+		return true
+	}
+	if _, err := os.Stat(h.dir); err == nil {
+		return false
+	}
+	_, err := os.Lstat(h.Socket)
+	return err == nil
+}
+
 // Run runs a hook and waits for it: by the socket that systemd listens on, or as a child where there is no such socket. It
 // returns ErrNoHook when there is none, ErrHookTime when it took too long, and another error when it cannot be run. The end
 // of ctx kills it. A result, whatever its code, is no error.
@@ -79,11 +91,8 @@ func (h *Hooks) Run(ctx context.Context, call HookCall) (HookResult, error) {
 	if err := call.check(); err != nil {
 		return HookResult{}, err
 	}
-	// Nothing is asked in vain for a hook that is not there. A directory that this process cannot see, the runner may.
-	if _, err := os.Stat(h.dir); err == nil {
-		if _, err := os.Lstat(filepath.Join(h.dir, call.Name)); errors.Is(err, fs.ErrNotExist) {
-			return HookResult{}, ErrNoHook
-		}
+	if !h.Has(call.Name) {
+		return HookResult{}, ErrNoHook // nothing is asked in vain
 	}
 	select {
 	case h.slots <- struct{}{}:

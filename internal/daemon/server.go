@@ -85,7 +85,7 @@ func newServer(ctx context.Context, h http.Handler, tlsConfig *tls.Config, log z
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		BaseContext:       func(net.Listener) context.Context { return base },
+		BaseContext:       func(net.Listener) context.Context { return context.WithValue(base, baseKey{}, base) },
 		ConnState:         s.connState,
 		Protocols:         new(http.Protocols),
 		// "OPTIONS *" is for the door like any other request.
@@ -95,6 +95,17 @@ func newServer(ctx context.Context, h http.Handler, tlsConfig *tls.Config, log z
 	// HTTP/2 has no deadlines for one request: a slow one would take those beside it along.
 	s.http.Protocols.SetHTTP1(true)
 	return s
+}
+
+// baseKey is under what a request's context knows the one that it is below.
+type baseKey struct{}
+
+// Outlast returns the context of a request without the end that its client puts to it: it ends when the daemon cuts requests.
+func Outlast(ctx context.Context) context.Context {
+	if base, ok := ctx.Value(baseKey{}).(context.Context); ok {
+		return base
+	}
+	return context.WithoutCancel(ctx)
 }
 
 // track counts the requests that run, and while draining tells their clients

@@ -86,6 +86,41 @@ func TestDrainDeadline(t *testing.T) {
 	})
 }
 
+// TestOutlast: what outlasts the client of a request does not outlast the cut.
+func TestOutlast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, stop := context.WithCancel(t.Context())
+		outlasting := make(chan context.Context, 1)
+		s := newServer(t.Context(), http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			outlasting <- Outlast(r.Context())
+			<-r.Context().Done()
+			stop()
+			<-Outlast(r.Context()).Done()
+		}), nil, zerolog.Nop())
+		l := newPipeListener()
+		s.serve([]net.Listener{l})
+		conn, srv := net.Pipe()
+		l.conns <- srv
+		if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		ctx := <-outlasting
+		if err := conn.Close(); err != nil {
+			t.Error(err)
+		}
+		<-client.Done()
+		if ctx.Err() != nil {
+			t.Error("it ended with the client")
+		}
+		if err := s.drain(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if ctx.Err() == nil {
+			t.Error("it goes on after the cut")
+		}
+	})
+}
+
 func TestDrainStuckRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
