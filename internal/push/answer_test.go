@@ -25,7 +25,7 @@ func TestAnswers(t *testing.T) {
 	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != 200 || w.Header().Get("Content-Type") != "application/json" {
 		t.Fatalf("answer %d %q: %v", w.Code, w.Body, err)
 	}
-	if want := (receipt{"db01", "a<b>.sql", 7, fmt.Sprintf("%x", sha256.Sum256([]byte("content")))}); got != want {
+	if want := (receipt{Bucket: "db01", Name: "a<b>.sql", Size: 7, SHA256: fmt.Sprintf("%x", sha256.Sum256([]byte("content")))}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	req = post("/"+nameToken, simpleForm("a<b>.sql", "content"))

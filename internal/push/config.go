@@ -1,6 +1,7 @@
 package push
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
@@ -21,10 +22,16 @@ const (
 
 // Config of a Server. The zero value is a door that nobody has a token for.
 type Config struct {
-	// Home is the directory of the plain files of bare tokens, an absolute path. It may be empty when there are none.
+	// Home is the directory of the plain files of bare tokens, an absolute path. It may be empty when there are none, and no hooks.
 	Home string
 	// Buckets are the entries that tokens name.
 	Buckets []Bucket
+	// Hooks are the scripts that run before and after a push; nil is none. Copies for them are made under Home.
+	Hooks Hooks
+	// AllowFailedHooks lets a push through when pre-push.sh cannot be run, is killed, or ends with a code that means nothing.
+	AllowFailedHooks bool
+	// Outlast returns a request's context without the end that its client puts to it; context.WithoutCancel when nil.
+	Outlast func(context.Context) context.Context
 	// Now is the clock of log lines; time.Now when nil.
 	Now func() time.Time
 }

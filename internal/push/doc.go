@@ -6,8 +6,10 @@
 //   - A token names a bucket and is all that a client has to know. It stands first in the path.
 //   - A bucket is an entry of the configuration: tokens, and what may be done with them.
 //   - A place is where a bucket's files go: the object store's bucket of that name, or, for an entry that is nothing but a
-//     bare token, plain files under home/<token>/ (plain.go, the only file that touches a file system).
+//     bare token, plain files under home/<token>/ (plain.go; it and copy.go alone touch a file system).
 //   - A form is the multipart body of a push. Its frame is all of it that is not the file.
+//   - A hook is a script of the administrator's: pre-push.sh decides before a file is stored, post-push.sh answers after it.
+//   - A copy is a file of the object store as a file that post-push.sh can read. It is gone when the script has ended.
 //   - A receipt is what a client gets for a file that is stored and durable.
 //
 // A file streams from the form into its place, in bounded memory, and appears there under its name only after the end of

@@ -23,6 +23,7 @@ var (
 	errSlow     = errors.New("upload is too slow")
 	errBucket   = errors.New("cannot create bucket dir or writable")
 
+	errHook      = errors.New("hook failed")
 	errTokenBusy = errors.New("too many uploads at once with this token")
 	errBusy      = errors.New("too many uploads at once")
 )
@@ -32,6 +33,9 @@ var (
 func answerTo(err error) (status int, text string) {
 	if bad, ok := errors.AsType[*object.InvalidError](err); ok {
 		return http.StatusBadRequest, bad.Error()
+	}
+	if _, ok := errors.AsType[*refusedError](err); ok || errors.Is(err, errHook) { // whatever else a hook's failure is
+		return http.StatusConflict, "upload aborted due to pre-push hook"
 	}
 	switch {
 	case errors.Is(err, errPath):
@@ -85,7 +89,7 @@ func eventOf(status int, err error) string {
 		return "stored"
 	case errors.Is(err, errToken):
 		return "auth-failed"
-	case status >= http.StatusInternalServerError,
+	case status >= http.StatusInternalServerError, errors.Is(err, errHook),
 		errors.Is(err, errBucket), errors.Is(err, errCut), errors.Is(err, errBroken), errors.Is(err, errIdle), errors.Is(err, errSlow):
 		return "failed"
 	default:

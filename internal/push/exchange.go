@@ -36,8 +36,13 @@ func (x *exchange) reply(w http.ResponseWriter, r *http.Request, got receipt, er
 			refusal.ID = x.id
 			refusal.Error += ", id " + x.id
 		}
-		text, value = refusal.Error+"\n", refusal
-	} else {
+		text = refusal.Error + "\n"
+		if refused, ok := errors.AsType[*refusedError](err); ok {
+			refusal.Hook = string(refused.said)
+			text += refusal.Hook
+		}
+		value = refusal
+	} else if text = got.Hook; text == "" {
 		text = fmt.Sprintf("%s %d sha256:%s\n", got.Name, got.Size, got.SHA256)
 	}
 	out, typ := []byte(text), "text/plain; charset=utf-8"
@@ -48,6 +53,9 @@ func (x *exchange) reply(w http.ResponseWriter, r *http.Request, got receipt, er
 	h.Set("Content-Type", typ)
 	h.Set("Content-Length", strconv.Itoa(len(out)))
 	h.Set("X-Content-Type-Options", "nosniff")
+	if got.hookFailed {
+		h.Set("X-File-Bucket-Hook", "failed")
+	}
 	early := x.body.unread()
 	if early {
 		// Also spares the server from reading a body that nobody wants before it sends the answer.
@@ -88,6 +96,7 @@ func (x *exchange) log(log *zerolog.Logger, took time.Duration, status int, err 
 type refusal struct {
 	Error string `json:"error"`
 	ID    string `json:"id,omitempty"`
+	Hook  string `json:"hook,omitempty"` // what pre-push.sh said
 }
 
 func marshal(v any) []byte {

@@ -28,6 +28,8 @@ type form struct {
 	frame       *frame
 	parts       *multipart.Reader
 	file        *multipart.Part
+	before      int64 // bytes of the body before the file
+	boundary    string
 	filename    string // as sent
 	contentType string // as sent, or empty
 }
@@ -38,7 +40,7 @@ func openForm(r *http.Request, b *body) (*form, error) {
 	if r.Method != http.MethodPost || err != nil || typ != "multipart/form-data" || params["boundary"] == "" || r.ContentLength == 0 {
 		return nil, errNoFile
 	}
-	f := &form{body: bufio.NewReaderSize(b, bodyBuffer)}
+	f := &form{body: bufio.NewReaderSize(b, bodyBuffer), boundary: params["boundary"]}
 	// The multipart reader takes the end of the body inside of a part's headers for the end of the form. It is never
 	// shown the end of the body: what it calls the end is then the closing boundary and nothing else. The line break is for
 	// clients that leave out the one after that boundary.
@@ -57,7 +59,7 @@ func openForm(r *http.Request, b *body) (*form, error) {
 		case field == fileField && other:
 			return nil, errManyFile
 		case field == fileField:
-			f.frame.open = true
+			f.frame.open, f.before = true, f.frame.given
 			f.file, f.filename, f.contentType = part, filename, part.Header.Get("Content-Type")
 			return f, nil
 		}
@@ -71,6 +73,14 @@ func openForm(r *http.Request, b *body) (*form, error) {
 			return nil, f.broken(err)
 		}
 	}
+}
+
+// size is how many bytes the file has in a body of so many: if nothing but the closing boundary comes after it, as all known
+// clients have it. With fields behind the file it is more than that. Ends of lines that are not CR LF, or are left out at the very
+// end, make it up to 3 bytes too small. -1 is unknown.
+func (f *form) size(contentLength int64) int64 {
+	behind := len("\r\n--") + len(f.boundary) + len("--\r\n")
+	return max(contentLength-f.before-int64(behind), -1)
 }
 
 // next returns the next part, its field and, when it is a file, its name. The error is io.EOF after the closing boundary.
@@ -163,13 +173,15 @@ func (f *form) broken(err error) error {
 	return fmt.Errorf("%w: %v", errBroken, err) //nolint:errorlint // see above
 }
 
-// frame counts what is read of a form while it is not open for the file. The multipart reader reads ahead by up to 4 KiB,
-// so the limit is that much blurred.
+// frame counts what is read of a form while it is not open for the file. It gives a byte at a time then, so that the multipart
+// reader has read not more than it has made sense of, and the count is where the file begins. Behind the file, what the
+// multipart reader has read ahead, up to 4 KiB, blurs the limit.
 type frame struct {
-	r    io.Reader
-	left int
-	open bool
-	err  error // the first that was returned
+	r     io.Reader
+	left  int
+	given int64 // bytes, while it was not open
+	open  bool
+	err   error // the first that was returned
 }
 
 func (f *frame) Read(p []byte) (int, error) {
@@ -180,11 +192,12 @@ func (f *frame) Read(p []byte) (int, error) {
 		return 0, f.err
 	}
 	if !f.open {
-		p = p[:min(len(p), f.left)]
+		p = p[:min(len(p), 1)]
 	}
 	n, err := f.r.Read(p)
 	if !f.open {
 		f.left -= n
+		f.given += int64(n)
 	}
 	f.err = err
 	return n, err

@@ -8,6 +8,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"testing"
 
 	"github.com/rs/zerolog"
@@ -17,7 +18,8 @@ import (
 )
 
 // FuzzForm pushes random bodies. What the door takes must be a form for the standard library, too, with the file's very
-// content and a closing boundary; what it refuses must leave nothing.
+// content and a closing boundary; what it refuses must leave nothing. The size that was told before is that of the file or more,
+// but for ends of lines.
 func FuzzForm(f *testing.F) {
 	for _, s := range []string{
 		string(simpleForm("x", "content")),
@@ -34,7 +36,8 @@ func FuzzForm(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte, declared bool) {
 		driver := objecttest.NewMemory()
 		store := object.New(driver, object.Config{})
-		door, err := New(store, Config{Buckets: []Bucket{{Name: "db01", Token: nameToken}}}, zerolog.Nop())
+		hooks := &script{pre: ends(hookStore, "")}
+		door, err := New(store, Config{Buckets: []Bucket{{Name: "db01", Token: nameToken}}, Hooks: hooks}, zerolog.Nop())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -68,8 +71,13 @@ func FuzzForm(f *testing.F) {
 		if len(files) != 1 {
 			t.Fatalf("taken, but the form has the files %q", files)
 		}
-		if got, want := contentOf(t, store, l.Objects[0]), files[0]; !bytes.Equal(got, want) {
+		got := contentOf(t, store, l.Objects[0])
+		if want := files[0]; !bytes.Equal(got, want) {
 			t.Errorf("stored %q, sent %q", got, want)
+		}
+		told, err := strconv.Atoi(hooks.calls[0].Args[2])
+		if err != nil || declared && told < len(got)-3 || !declared && told != -1 {
+			t.Errorf("told %d bytes, %v, stored %d", told, err, len(got))
 		}
 	})
 }

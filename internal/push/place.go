@@ -34,7 +34,10 @@ type receipt struct {
 	Bucket string `json:"bucket,omitempty"`
 	Name   string `json:"name"`
 	Size   int64  `json:"size"`
-	SHA256 string `json:"sha256"` // hex
+	SHA256 string `json:"sha256"`         // hex
+	Hook   string `json:"hook,omitempty"` // what post-push.sh said, if it succeeded
+
+	hookFailed bool
 }
 
 // bucketPlace is a bucket of the object store.

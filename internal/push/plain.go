@@ -185,7 +185,7 @@ func sweep(dir string) (removed int, err error) {
 		return 0, sansPath(err)
 	}
 	for _, name := range names {
-		if !isPartial(name) {
+		if !oursName(name, partialPrefix) {
 			continue // somebody's file
 		}
 		gone, err := sweepOne(root, name)
@@ -199,9 +199,9 @@ func sweep(dir string) (removed int, err error) {
 	return removed, nil
 }
 
-// isPartial tells our names from those that file-bucket let clients choose.
-func isPartial(name string) bool {
-	random, ok := strings.CutPrefix(name, partialPrefix)
+// oursName tells our names from those that file-bucket let clients choose.
+func oursName(name, prefix string) bool {
+	random, ok := strings.CutPrefix(name, prefix)
 	return ok && len(random) == partialRandom && strings.Trim(random, "abcdefghijklmnopqrstuvwxyz234567") == ""
 }
 

@@ -26,7 +26,12 @@ type Server struct {
 	log    zerolog.Logger
 	pace   pace
 	slots  *slots
+	hooks  Hooks
+	copies copies
 	access atomic.Pointer[access]
+
+	allowFailed bool // pushes whose pre-push.sh fails
+	outlast     func(context.Context) context.Context
 }
 
 var _ http.Handler = (*Server)(nil)
@@ -41,8 +46,21 @@ func New(store *object.Store, cfg Config, log zerolog.Logger) (*Server, error) {
 	if s.now == nil {
 		s.now = time.Now
 	}
+	s.hooks, s.allowFailed, s.outlast = cfg.Hooks, cfg.AllowFailedHooks, cfg.Outlast
+	if s.hooks == nil {
+		s.hooks = noHooks{}
+	}
+	if s.outlast == nil {
+		s.outlast = context.WithoutCancel
+	}
+	s.copies.home, s.copies.free = cfg.Home, freeOf
 	if err := s.SetBuckets(cfg.Buckets); err != nil {
 		return nil, err
+	}
+	if cfg.Home != "" {
+		if removed, err := s.copies.sweep(); err != nil || removed > 0 {
+			log.Warn().Err(err).Int("removed", removed).Msg("swept copies for hooks of a process that died")
+		}
 	}
 	for _, b := range cfg.Buckets {
 		if b.Name != "" {
@@ -91,7 +109,8 @@ func (s *Server) guarded(r *http.Request, x *exchange) (got receipt, err error) 
 	return s.push(r, x)
 }
 
-// push checks what can be checked before the body, then the form, then the name, and stores the file.
+// push checks what can be checked before the body, then the form, then the name, and stores the file. Hooks run before and
+// after that.
 func (s *Server) push(r *http.Request, x *exchange) (receipt, error) {
 	token, ok := tokenOf(r.URL.Path)
 	if !ok {
@@ -122,6 +141,12 @@ func (s *Server) push(r *http.Request, x *exchange) (receipt, error) {
 		return receipt{}, err
 	}
 	x.file = name
+	told := pushed{token: token, bucket: b.Name, name: name, size: f.size(r.ContentLength), from: peerOf(r)}
+	replace, err := s.prePush(r.Context(), told)
+	if err != nil {
+		return receipt{}, err
+	}
+	b.Overwrite = b.Overwrite || replace
 	to := s.place(b)
 	if err := to.prepare(r.Context(), name); err != nil {
 		return receipt{}, err
@@ -132,7 +157,12 @@ func (s *Server) push(r *http.Request, x *exchange) (receipt, error) {
 	if errors.Is(err, context.Canceled) && x.body.err != nil {
 		err = x.body.err // it made the server cancel the request, and may not have come up to the store yet
 	}
-	return got, err
+	if err != nil {
+		return receipt{}, err
+	}
+	told.size, told.sha256 = got.Size, got.SHA256
+	s.postPush(r.Context(), b, told, &got)
+	return got, nil
 }
 
 func (s *Server) place(b Bucket) place {
