@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"net/http"
@@ -254,10 +255,15 @@ func TestConfigCheckFiles(t *testing.T) {
 	}
 	expect(t, 0, path+": ok\n", "file-bucketctl: warning: "+path+": holds secrets and is open to every user (mode 0604); chmod o= helps\n", args...)
 	hook := filepath.Join(dir, "post-push.sh")
-	if err := os.WriteFile(hook, nil, 0o700); err != nil {
-		t.Fatal(err)
+	for name, text := range map[string]string{path: fmt.Sprintf(`{"hooks": {"dir": %q}}`, dir), hook: ""} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(name, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
-	expect(t, 78, "", "file-bucketctl: "+hook+": this version runs no hooks of pushes; remove or rename the file\n", args...)
+	expect(t, 0, path+": ok\n", "file-bucketctl: warning: "+hook+": is not run: it is not executable (mode 0600); chmod +x helps\n", args...)
 }
 
 const sampleConfig = `{

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 
 	"github.com/rs/zerolog"
@@ -21,14 +23,21 @@ func program() daemon.Program {
 		Reloads: "the list of buckets",
 		Address: func(cfg *config.Config) (string, int) { return cfg.Host, cfg.Port },
 		Check:   func(cfg *config.Config) error { return pushConfig(cfg).Validate() },
-		// The hooks are not taken from it: alert.sh is run by file-bucketctl, and those of a push are refused.
-		Settings: func(cfg *config.Config) []daemon.Setting { return []daemon.Setting{{Name: "home", Value: cfg.Home}} },
-		Open:     open,
+		Settings: func(cfg *config.Config) []daemon.Setting {
+			return []daemon.Setting{{Name: "home", Value: cfg.Home}, {Name: "hooks", Value: cfg.Hooks}}
+		},
+		Open: open,
 	}
 }
 
 func open(cfg *config.Config, store *object.Store, log zerolog.Logger) (*daemon.Door, error) {
-	srv, err := push.New(store, pushConfig(cfg), log)
+	return openWith(cfg, store, log, daemon.NewHooks(cfg, log))
+}
+
+func openWith(cfg *config.Config, store *object.Store, log zerolog.Logger, scripts *daemon.Hooks) (*daemon.Door, error) {
+	settings := pushConfig(cfg)
+	settings.Hooks = hooks{scripts}
+	srv, err := push.New(store, settings, log)
 	if err != nil {
 		return nil, err
 	}
@@ -46,8 +55,21 @@ func open(cfg *config.Config, store *object.Store, log zerolog.Logger) (*daemon.
 	}, nil
 }
 
+// hooks are the daemon's in the words of the door.
+type hooks struct{ *daemon.Hooks }
+
+var _ push.Hooks = hooks{}
+
+func (h hooks) Run(ctx context.Context, call push.HookCall) (push.HookResult, error) {
+	got, err := h.Hooks.Run(ctx, daemon.HookCall(call))
+	if errors.Is(err, daemon.ErrNoHook) {
+		err = push.ErrNoHook
+	}
+	return push.HookResult(got), err
+}
+
 func pushConfig(cfg *config.Config) push.Config {
-	out := push.Config{Home: cfg.Home}
+	out := push.Config{Home: cfg.Home, AllowFailedHooks: cfg.Hooks.Failure == "allow", Outlast: daemon.Outlast}
 	for _, b := range cfg.Buckets {
 		out.Buckets = append(out.Buckets, push.Bucket{
 			Name: b.Name, Token: b.Token, TokenSHA256: b.TokenSHA256, Tokens: b.Tokens,

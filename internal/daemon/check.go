@@ -33,34 +33,41 @@ func checkConfig(path string, refused func(dir string) error) (cfg *config.Confi
 	if err != nil {
 		return nil, nil, err
 	}
-	err = errors.Join(noPushHooks(cfg.Hooks.Dir, filepath.Dir(path)), lasting(cfg, filepath.Dir(path)))
+	problems := lasting(cfg, filepath.Dir(path))
 	if cfg.TLS.Cert != "" {
-		if _, pairErr := tls.LoadX509KeyPair(cfg.TLS.Cert, cfg.TLS.Key); pairErr != nil {
-			err = errors.Join(err, cfg.Problem("tls.cert", "load certificate: %s", pairErr))
+		if _, err := tls.LoadX509KeyPair(cfg.TLS.Cert, cfg.TLS.Key); err != nil {
+			problems = append(problems, cfg.Problem("tls.cert", "load certificate: %s", err))
 		}
 	}
 	// What this user may not look at, the daemon's may.
 	if why := refused(cfg.Storage.Path); why != nil && !errors.Is(why, fs.ErrPermission) {
-		err = errors.Join(err, cfg.Problem("storage.path", "open store %s: %s", cfg.Storage.Path, why))
+		problems = append(problems, cfg.Problem("storage.path", "open store %s: %s", cfg.Storage.Path, why))
 	}
-	if err != nil {
-		return nil, nil, &ConfigError{err}
+	if len(problems) > 0 {
+		return nil, nil, &ConfigError{errors.Join(problems...)}
 	}
 	return cfg, slices.Concat(openSecrets(cfg.SecretFiles()), deadHooks(cfg.Hooks.Dir, HookSocket), pushedOut(cfg)), nil
 }
 
-// deadHooks returns a warning for each hook that is there and cannot be run.
+// deadHooks returns a warning for each hook that is there and cannot be run, or not by this user, who is the runner's unless an
+// administrator has it otherwise.
 func deadHooks(dir, socket string) []string {
 	var warnings []string
 	for _, name := range HookNames() {
 		// What this user may not look at, the runner may.
-		_, err := hookPath(dir, name, hookOwners(socket))
+		path, err := hookPath(dir, name, hookOwners(socket))
+		if err == nil && errors.Is(syscall.Access(path, mayExecute), syscall.EACCES) {
+			err = fmt.Errorf("%s: is not run: user %d may not execute it; chmod a+rx helps", path, os.Getuid())
+		}
 		if err != nil && !errors.Is(err, ErrNoHook) && !errors.Is(err, fs.ErrPermission) {
 			warnings = append(warnings, err.Error())
 		}
 	}
 	return warnings
 }
+
+// mayExecute is X_OK of access(2).
+const mayExecute = 1
 
 // hookOwners are the users whose hooks are run: root, and where there is no runner, which may have other rights than we, this
 // process's own.
@@ -84,48 +91,22 @@ func pushedOut(cfg *config.Config) []string {
 	return warnings
 }
 
-// noPushHooks returns an error for each hook of a push that an administrator put in place: who relies on one must not be left to
-// believe that it runs, a pre-push.sh least of all.
-func noPushHooks(dirs ...string) error {
-	var errs []error
-	for i, dir := range dirs {
-		if i > 0 && dir == dirs[0] {
-			continue
-		}
-		for _, hook := range []string{"pre-push.sh", "post-push.sh"} {
-			path := filepath.Join(dir, hook)
-			_, err := os.Lstat(path)
-			switch {
-			case err == nil:
-				errs = append(errs, fmt.Errorf("%s: this version runs no hooks of pushes; remove or rename the file", path))
-			case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
-			case errors.Is(err, fs.ErrPermission):
-				// The hooks of another installation: the directory of a configuration that could be read can be searched.
-			default:
-				errs = append(errs, fmt.Errorf("look for hooks: %w", err))
-			}
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// lasting returns an error for what is to be kept in a directory for temporary files: the system deletes from it what is old, and a
+// lasting returns a problem with what is to be kept in a directory for temporary files: the system deletes from it what is old, and a
 // service has one of its own, which goes with it. Who tries things out has the configuration itself there.
-func lasting(cfg *config.Config, own string) error {
+func lasting(cfg *config.Config, own string) (problems []error) {
 	own, err := filepath.Abs(own)
 	if err != nil {
-		return err
+		return []error{err}
 	}
-	var errs []error
 	for _, dir := range []string{"/tmp", "/var/tmp"} {
 		inside := func(path string) bool { return path == dir || strings.HasPrefix(path, dir+"/") }
 		for key, path := range map[string]string{"home": cfg.Home, "storage.path": cfg.Storage.Path} {
 			if inside(filepath.Clean(path)) && !inside(own) {
-				errs = append(errs, cfg.Problem(key, "what is below %s does not last: the system deletes it; keep it elsewhere", dir))
+				problems = append(problems, cfg.Problem(key, "what is below %s does not last: the system deletes it; keep it elsewhere", dir))
 			}
 		}
 	}
-	return errors.Join(errs...)
+	return problems
 }
 
 // openSecrets returns a warning for each file that is open to every user of the machine.

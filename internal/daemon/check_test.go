@@ -10,41 +10,6 @@ import (
 	"testing"
 )
 
-// A hook that would not be run must not look as if it were.
-func TestPushHooksAreRefused(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "config.json")
-	writeConfig(t, path, "{}")
-	if _, warnings, err := CheckConfig(path); err != nil || len(warnings) != 0 {
-		t.Fatal(err, warnings)
-	}
-	hook := filepath.Join(dir, "pre-push.sh")
-	if err := os.Symlink("/nowhere", hook); err != nil {
-		t.Fatal(err)
-	}
-	for _, args := range [][]string{{"--config", path}, {"--check", "--config", path}} {
-		var stdout, stderr bytes.Buffer
-		err := Run(t.Context(), testProgram(hello), args, &stdout, &stderr)
-		want := "testd: " + hook + ": this version runs no hooks of pushes; remove or rename the file\n"
-		if code := Report(&stderr, "testd", err); code != 78 || stderr.String() != want || stdout.Len() != 0 {
-			t.Errorf("%d, %q, %q, want %q", code, &stdout, &stderr, want)
-		}
-	}
-	other := t.TempDir()
-	if err := noPushHooks(other, other); err != nil {
-		t.Error(err)
-	}
-	if err := noPushHooks(other, filepath.Join(dir, "none")); err != nil {
-		t.Error(err)
-	}
-	if err := noPushHooks(dir, dir); strings.Count(err.Error(), "runs no hooks") != 1 {
-		t.Error(err)
-	}
-	if err := noPushHooks(other, "a\x00b"); err == nil {
-		t.Error("hooks that cannot be looked for are taken for none")
-	}
-}
-
 // TestKeepAloneIsWarnedOf: a client that was broken into must not be able to delete by adding.
 func TestKeepAloneIsWarnedOf(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "config.json")

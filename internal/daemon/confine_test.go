@@ -115,7 +115,7 @@ func TestStoresDoNotLieInTemporaryDirectories(t *testing.T) {
 			t.Fatal(err)
 		}
 		for own, refused := range map[string]bool{"/etc/file-bucket": true, "/var/tmp/sub": false, "/var/tmpfs": true} {
-			err := lasting(cfg, own)
+			err := errors.Join(lasting(cfg, own)...)
 			if (err != nil) != refused || refused && !strings.Contains(err.Error(), path+":1: "+key+": what is below /var/tmp does not last") {
 				t.Errorf("%s, configuration in %s: %v", text, own, err)
 			}
