@@ -49,6 +49,47 @@ func (a *account) mayRead(path string) error {
 	return os.Chmod(path, mode&^0o020|0o040)
 }
 
+// mayRun lets the account read and execute a script of root's by its group, if it cannot and root can. One that is not there it
+// leaves alone, and all that lies where somebody else has a say.
+func (a *account) mayRun(path string) error {
+	dir := filepath.Dir(path)
+	at, err := os.Stat(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if above, ok := at.Sys().(*syscall.Stat_t); !ok || int(above.Uid) != os.Geteuid() || foothold(dir) != dir {
+		return nil
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ELOOP) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close() //nolint:errcheck // it was only looked at
+	st, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	sys, ok := st.Sys().(*syscall.Stat_t)
+	mode := st.Mode().Perm()
+	byGroup := ok && int(sys.Gid) == a.gid && mode&0o050 == 0o050
+	switch {
+	case !ok, int(sys.Uid) != os.Geteuid(), int(sys.Uid) == a.uid, !st.Mode().IsRegular(), mode&0o022 != 0:
+		return nil // not root's alone
+	case mode&0o500 != 0o500, mode&0o005 == 0o005, byGroup:
+		return nil // nobody runs it, or the account can
+	}
+	if err := f.Chown(-1, a.gid); err != nil {
+		return err
+	}
+	return f.Chmod(mode | 0o050)
+}
+
 // makeDir makes a directory and those above it that are missing, as the account's own. What lies below a directory that is not
 // root's may change while it is looked at: links there lead nowhere else.
 func (a *account) makeDir(path string) error {

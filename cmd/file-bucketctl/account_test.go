@@ -191,3 +191,42 @@ func TestInitLetsNobodyElseWriteTheConfiguration(t *testing.T) {
 		t.Errorf("mode %v, %v", st.Mode(), err)
 	}
 }
+
+// TestInitLetsHooksRun: hooks that were root's alone are run by the daemons' user, and nothing else changes.
+func TestInitLetsHooksRun(t *testing.T) {
+	u, dir := someUser(t), t.TempDir()
+	a, err := findAccount(u.Username)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, row := range map[string]struct{ before, after os.FileMode }{
+		"root's": {0o700, 0o750}, "read-only": {0o500, 0o550}, "everybody's": {0o755, 0o755}, "not executable": {0o600, 0o600}, "open": {0o720, 0o720},
+	} {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Chmod(path, row.before), a.mayRun(path)); err != nil {
+			t.Fatal(err)
+		}
+		st, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		uid, gid := ids(t, path)
+		if os.Geteuid() == 0 && (st.Mode().Perm() != row.after || uid != "0" || (gid == u.Gid) != (row.before != row.after)) {
+			t.Errorf("%s: mode %v, %s:%s", name, st.Mode(), uid, gid)
+		}
+	}
+	link, target := filepath.Join(dir, "link"), filepath.Join(dir, "target")
+	if err := errors.Join(os.WriteFile(target, nil, 0o700), os.Symlink(target, link), a.mayRun(link), a.mayRun(filepath.Join(dir, "none"))); err != nil {
+		t.Error(err)
+	}
+	theirs := filepath.Join(dir, "theirs")
+	inside := filepath.Join(theirs, "pre-push.sh")
+	if err := errors.Join(os.Mkdir(theirs, 0o700), os.WriteFile(inside, nil, 0o700), os.Chown(theirs, a.uid, a.gid), a.mayRun(inside)); err != nil {
+		t.Error(err)
+	}
+	for _, path := range []string{target, inside} {
+		if st, err := os.Stat(path); err != nil || os.Geteuid() == 0 && st.Mode().Perm() != 0o700 {
+			t.Errorf("%s: %v, %v", path, st.Mode(), err)
+		}
+	}
+}

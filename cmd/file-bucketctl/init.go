@@ -151,6 +151,11 @@ func makeDirs(cfg *config.Config, daemons *account) error {
 	if daemons == nil {
 		return nil
 	}
+	for _, hook := range daemon.HookNames() {
+		if err := daemons.mayRun(filepath.Join(cfg.Hooks.Dir, hook)); err != nil {
+			return err
+		}
+	}
 	if err := daemons.takeOver(cfg.Home); err != nil {
 		return err
 	}
