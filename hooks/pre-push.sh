@@ -2,8 +2,8 @@
 # pre-push.sh TOKEN FILENAME SIZE IP:PORT
 #
 # An example: put it into /etc/file-bucket, owned by root, mode 0755. It is run before a push is stored. Exit code 0 lets it be
-# stored, 1 refuses it (409), and 2 lets it replace a file of the same name. What it prints is for the log. SIZE is in bytes,
-# or -1 when nobody knows it yet.
+# stored, 1 refuses it (409), and 2 lets it replace a file of the same name. What it prints goes to the client that is refused.
+# SIZE is in bytes, or -1 when nobody knows it yet.
 set -eu
 name=$2 size=$3
 
