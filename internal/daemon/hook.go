@@ -28,7 +28,7 @@ const HookSocket = "/run/file-bucket/hook.sock"
 func HookNames() []string { return []string{"pre-push.sh", "post-push.sh", "alert.sh"} }
 
 const (
-	hookCalls  = 8                // of one process at once; systemd takes 16 of all
+	hookCalls  = 5                // of each hook at once, by one process; systemd takes 16 of all
 	hookAnswer = 30 * time.Second // how much longer than a hook its answer may take
 	maxCall    = 1 << 20          // bytes of a call and of its answer on the wire
 )
@@ -61,15 +61,16 @@ type Hooks struct {
 	dir     string
 	timeout time.Duration
 	log     zerolog.Logger
-	slots   chan struct{}
+	slots   map[string]chan struct{} // for each hook: none waits for the end of another
 }
 
 // NewHooks returns the hooks of a configuration. What hooks write to stderr goes to the log.
 func NewHooks(cfg *config.Config, log zerolog.Logger) *Hooks {
-	return &Hooks{
-		Socket: HookSocket, dir: cfg.Hooks.Dir, timeout: time.Duration(cfg.Hooks.Timeout), log: log,
-		slots: make(chan struct{}, hookCalls),
+	slots := make(map[string]chan struct{})
+	for _, name := range HookNames() {
+		slots[name] = make(chan struct{}, hookCalls)
 	}
+	return &Hooks{Socket: HookSocket, dir: cfg.Hooks.Dir, timeout: time.Duration(cfg.Hooks.Timeout), log: log, slots: slots}
 }
 
 // Has says whether a hook is there. In a directory that this process cannot see, it may be: the runner may see it.
@@ -95,8 +96,8 @@ func (h *Hooks) Run(ctx context.Context, call HookCall) (HookResult, error) {
 		return HookResult{}, ErrNoHook // nothing is asked in vain
 	}
 	select {
-	case h.slots <- struct{}{}:
-		defer func() { <-h.slots }()
+	case h.slots[call.Name] <- struct{}{}:
+		defer func() { <-h.slots[call.Name] }()
 	case <-ctx.Done():
 		return HookResult{}, ctx.Err()
 	}

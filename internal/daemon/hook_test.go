@@ -131,6 +131,54 @@ func TestHook(t *testing.T) {
 	})
 }
 
+// TestHasHook: in doubt there is one, and a missing directory is a doubt only where a runner may see more.
+func TestHasHook(t *testing.T) {
+	dir := hookDir(t)
+	writeHook(t, dir, "alert.sh", "exit 0")
+	socket, _ := runner(t, dir, time.Hour, t.Output())
+	none := filepath.Join(dir, "none")
+	for _, row := range []struct {
+		dir, socket, name string
+		want              bool
+	}{
+		{dir, none, "alert.sh", true},
+		{dir, none, "pre-push.sh", false},
+		{dir, socket, "pre-push.sh", false},
+		{none, none, "alert.sh", false},
+		{none, socket, "alert.sh", true},
+		{filepath.Join(dir, "alert.sh"), none, "pre-push.sh", true}, // no directory at all
+	} {
+		if got := hooksOf(row.dir, row.socket, time.Hour, io.Discard).Has(row.name); got != row.want {
+			t.Errorf("%+v: %t", row, got)
+		}
+	}
+}
+
+// TestHooksDoNotWaitForOthers: slow hooks delay their own kind and no other.
+func TestHooksDoNotWaitForOthers(t *testing.T) {
+	dir := hookDir(t)
+	writeHook(t, dir, "pre-push.sh", "exit 2")
+	writeHook(t, dir, "post-push.sh", "exit 3")
+	bothWays(t, dir, time.Hour, func(t *testing.T, h *Hooks) {
+		t.Helper()
+		for range hookCalls {
+			h.slots["post-push.sh"] <- struct{}{} // runs
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		stop()
+		if got, err := h.Run(ctx, HookCall{Name: "post-push.sh"}); !errors.Is(err, context.Canceled) {
+			t.Errorf("one too many: %v, %v", got, err)
+		}
+		if got, err := h.Run(t.Context(), HookCall{Name: "pre-push.sh"}); err != nil || got.Code != 2 {
+			t.Errorf("got %v, %v", got, err)
+		}
+		<-h.slots["post-push.sh"]
+		if got, err := h.Run(t.Context(), HookCall{Name: "post-push.sh"}); err != nil || got.Code != 3 {
+			t.Errorf("got %v, %v", got, err)
+		}
+	})
+}
+
 // TestRunnerChecksCalls: whoever may connect may send anything.
 func TestRunnerChecksCalls(t *testing.T) {
 	dir := hookDir(t)
