@@ -106,38 +106,38 @@ func TestApply(t *testing.T) {
 		"about to start": {
 			`{}`,
 			map[string]string{"file-bucketd.socket": "", "file-bucketd.service": "activating", oldState: "0 ok\n"},
-			0, "daemon-reload\nrestart file-bucketd.socket file-bucketd.service\n", "file-bucketd: started\n" + noS3, "",
+			0, "daemon-reload\nrestart file-bucketd.socket file-bucketd.service\n", "file-bucketd: started\n" + noS3 + noFTP, "",
 		},
 		"about to start without a socket": {
 			`{}`,
 			map[string]string{"file-bucketd.service": "activating", oldState: "0 ok\n"},
-			0, "daemon-reload\nrestart file-bucketd.service\n", "file-bucketd: started\n" + noS3, "",
+			0, "daemon-reload\nrestart file-bucketd.service\n", "file-bucketd: started\n" + noS3 + noFTP, "",
 		},
 		"about to listen": {
 			`{}`,
 			map[string]string{"file-bucketd.socket": "activating"},
-			0, "daemon-reload\nrestart file-bucketd.socket file-bucketd.service\n", "file-bucketd: started\n" + noS3, "",
+			0, "daemon-reload\nrestart file-bucketd.socket file-bucketd.service\n", "file-bucketd: started\n" + noS3 + noFTP, "",
 		},
 		"reloading already": {
 			`{}`,
 			map[string]string{"file-bucketd.socket": "", "file-bucketd.service": "reloading", oldState: "3 ok\n"},
-			0, reloads, "file-bucketd: reloaded\n" + noS3, "",
+			0, reloads, "file-bucketd: reloaded\n" + noS3 + noFTP, "",
 		},
 		"reload that does not end": {
 			`{}`,
 			map[string]string{"file-bucketd.service": "", oldState: "3 reloading\n"},
-			1, reloads + strings.Repeat("reload file-bucketd.service\n", reloadTries-1), noS3,
+			1, reloads + strings.Repeat("reload file-bucketd.service\n", reloadTries-1), noS3 + noFTP,
 			"file-bucketctl: file-bucketd: systemctl reload file-bucketd.service succeeds, and the daemon says of no reload that it ended\n",
 		},
 		"started again before the reload": {
 			`{}`,
 			map[string]string{"file-bucketd.service": "", oldState: "3 ok\n", "file-bucketd.service.starts": "1\n2\n"},
-			0, reloads + "reload file-bucketd.service\nreload file-bucketd.service\n", "file-bucketd: reloaded\n" + noS3, "",
+			0, reloads + "reload file-bucketd.service\nreload file-bucketd.service\n", "file-bucketd: reloaded\n" + noS3 + noFTP, "",
 		},
 		"socket that failed": {
 			`{}`,
 			map[string]string{"file-bucketd.socket": "failed", "hugbucket-s3d.socket": "failed", "hugbucket-s3d.socket.disabled": ""},
-			0, "daemon-reload\nrestart file-bucketd.socket file-bucketd.service\n", "file-bucketd: started\n" + noS3, "",
+			0, "daemon-reload\nrestart file-bucketd.socket file-bucketd.service\n", "file-bucketd: started\n" + noS3 + noFTP, "",
 		},
 		"socket that fails": {
 			`{"port": 8080}`,
@@ -145,7 +145,7 @@ func TestApply(t *testing.T) {
 				"file-bucketd.socket": "", "file-bucketd.service": "", oldState: "3 ok; restart the socket to apply the address\n",
 				"file-bucketd.socket.restarted": "failed",
 			},
-			1, reloads + "restart file-bucketd.socket file-bucketd.service\n", noS3,
+			1, reloads + "restart file-bucketd.socket file-bucketd.service\n", noS3 + noFTP,
 			"file-bucketctl: file-bucketd: systemctl restart file-bucketd.socket file-bucketd.service: exit status 1: Job failed.\n" +
 				"its socket could not be opened and no client reaches it; when that is mended, run file-bucketctl apply again\n",
 		},
@@ -165,7 +165,7 @@ func TestApply(t *testing.T) {
 		"not begun": {
 			`{}`,
 			map[string]string{"file-bucketd.service": "", "file-bucketd.service.refuses": "at once", oldState: "3 /etc/x:1: of before\n"},
-			1, reloads, noS3, "file-bucketctl: file-bucketd: systemctl reload file-bucketd.service: exit status 1: Job failed.\n",
+			1, reloads, noS3 + noFTP, "file-bucketctl: file-bucketd: systemctl reload file-bucketd.service: exit status 1: Job failed.\n",
 		},
 		"bad": {
 			`{"prot": 1}`,

@@ -28,7 +28,7 @@ func (m *model) renameKeys() {
 	if m.r.IntN(8) == 0 {
 		o.To = m.oldKey(o.ToBucket)
 	}
-	want, moved := m.renamed(o)
+	moved, want := m.renamed(o)
 	n, err := m.store.Rename(m.Context(), o)
 	if m.is(fmt.Sprintf("rename %+v", o), err, want); n != len(moved) {
 		m.Errorf("rename %+v: %d keys, want %d", o, n, len(moved))
@@ -42,15 +42,15 @@ func (m *model) renameKeys() {
 }
 
 // renamed gives the keys that a rename moves, or why it must fail.
-func (m *model) renamed(o object.RenameOptions) (want error, keys []string) { //nolint:revive // as one asks
+func (m *model) renamed(o object.RenameOptions) (keys []string, err error) {
 	below := o.FromBucket == o.ToBucket && o.From != o.To && strings.HasPrefix(o.To, o.From)
 	if o.Many() != strings.HasSuffix(o.To, "/") || o.Many() && below {
-		return object.ErrInvalid, nil
+		return nil, object.ErrInvalid
 	}
 	_, from := m.cur(o.FromBucket, "")
 	_, to := m.cur(o.ToBucket, "")
 	if err := cmp.Or(from, to); err != nil {
-		return err, nil
+		return nil, err
 	}
 	under := func(bucket, name string) (keys []string) {
 		for _, key := range slices.Sorted(maps.Keys(m.buckets[bucket])) {
@@ -63,11 +63,11 @@ func (m *model) renamed(o object.RenameOptions) (want error, keys []string) { //
 	keys = under(o.FromBucket, o.From)
 	switch {
 	case len(keys) == 0:
-		return fs.ErrNotExist, nil
+		return nil, fs.ErrNotExist
 	case o.Many() && !o.Same() && len(under(o.ToBucket, o.To)) > 0:
-		return object.ErrTaken, nil
+		return nil, object.ErrTaken
 	}
-	return nil, keys
+	return keys, nil
 }
 
 // amend changes attributes.
