@@ -159,3 +159,18 @@ func BenchmarkRename(b *testing.B) {
 		}
 	}
 }
+
+// TestRenameNeedsRoom renames when no more than what is kept for deletions is free: it is refused, as rows take room, too.
+func TestRenameNeedsRoom(t *testing.T) {
+	d := openTest(t, t.TempDir())
+	s := newStore(t, d)
+	put(t, s, "key", []byte("content"))
+	floor := d.floor
+	d.floor = 1 << 62
+	if _, err := s.Rename(t.Context(), within("key", "renamed")); !errors.Is(err, object.ErrNoSpace) {
+		t.Errorf("below the floor: %v", err)
+	}
+	if d.floor = floor; !bytes.Equal(get(t, s, "key"), []byte("content")) {
+		t.Error("the key has other bytes")
+	}
+}
