@@ -114,7 +114,13 @@ func (r *reloader) left(cfg *config.Config) string {
 	if len(names) > 0 {
 		list := strings.Join(names, ", ")
 		note += noteRestart + list
-		r.log.Warn().Msg("a reload does not apply what has changed in " + list + "; a restart does")
+		what := "a restart"
+		if r.service {
+			// By itself, a restart gives the service no right to write anywhere else.
+			what = "file-bucketctl apply"
+			note += ", with " + what
+		}
+		r.log.Warn().Msg("a reload does not apply what has changed in " + list + "; " + what + " does")
 	}
 	return note
 }
