@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 
+	"hugbucket/internal/config"
 	"hugbucket/internal/daemon"
 )
 
@@ -14,12 +15,15 @@ func applyCommand() command {
 		name:    "apply",
 		summary: "check the configuration and bring the running daemons up to it",
 		details: `
-A configuration with an error is refused before anything is done. Each daemon
-that runs is reloaded; what has changed beyond what a reload applies restarts
-it, and another address restarts its socket too, unless another program has the
-port: that is an error, and the door stays where it is. A daemon that is about
-to start is restarted with its socket. Requests that run come to their end; but
-for a socket that is restarted, no client is refused.
+A configuration with an error is refused before anything is done, and so is a
+home or store that is missing or that the daemons' user cannot write to. Each
+daemon that runs is reloaded; what has changed beyond what a reload applies
+restarts it, and so does a home or store that it cannot write to because it was
+not there, or not configured, when the daemon started. Another address restarts
+its socket too, unless another program has the port: that is an error, and the
+door stays where it is. A daemon that is about to start is restarted with its
+socket. Requests that run come to their end; but for a socket that is
+restarted, no client is refused.
 
 It needs root and systemd.`,
 		setup: func(flags *flag.FlagSet) func(context.Context, env, []string) error {
@@ -73,7 +77,7 @@ func apply(ctx context.Context, e env, path string, s systemd) error {
 			errs = append(errs, err)
 		}
 	}
-	if err := errors.Join(errs...); err != nil {
+	if err := errors.Join(append(errs, s.checkDirs(ctx, cfg))...); err != nil {
 		return err
 	}
 	if err := s.call(ctx, "daemon-reload"); err != nil {
@@ -81,7 +85,7 @@ func apply(ctx context.Context, e env, path string, s systemd) error {
 	}
 	// One door's trouble does not keep the others from what they should do.
 	for _, u := range units() {
-		done, err := s.apply(ctx, u.name, states[u.name])
+		done, err := s.apply(ctx, u, states[u.name], cfg)
 		if err != nil && s.closed(ctx, u.name) {
 			err = fmt.Errorf("%w\nits socket could not be opened and no client reaches it; when that is mended, run %s apply again", err, name)
 		}
@@ -97,7 +101,8 @@ func apply(ctx context.Context, e env, path string, s systemd) error {
 }
 
 // apply brings one door up to the configuration, and says what was done.
-func (s systemd) apply(ctx context.Context, door string, st unitState) (string, error) {
+func (s systemd) apply(ctx context.Context, u unit, st unitState, cfg *config.Config) (string, error) {
+	door := u.name
 	switch {
 	case st == unitState{}:
 		return "does not run; systemctl enable --now " + door + ".socket " + door + ".service starts it", nil
@@ -107,13 +112,17 @@ func (s systemd) apply(ctx context.Context, door string, st unitState) (string, 
 	case !st.service:
 		return "started", s.call(ctx, "restart", door+".service")
 	}
+	old, err := s.old(ctx, u, cfg)
+	if err != nil {
+		return "", err
+	}
 	o, err := s.reload(ctx, door)
 	switch {
 	case err != nil:
 		return "", err
 	case o.NeedsSocket(), st.socket && o.Own():
 		return "restarted, with its socket", s.call(ctx, "restart", door+".socket", door+".service")
-	case o.NeedsRestart():
+	case o.NeedsRestart(), old:
 		return "restarted", s.call(ctx, "restart", door+".service")
 	default:
 		return "reloaded", nil

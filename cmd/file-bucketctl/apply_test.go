@@ -49,7 +49,7 @@ esac
 			t.Fatal(err)
 		}
 	}
-	return systemd{systemctl: filepath.Join(dir, "systemctl"), booted: dir, runtime: dir}, func() string {
+	return systemd{systemctl: filepath.Join(dir, "systemctl"), booted: dir, runtime: dir, root: dir}, func() string {
 		text, err := os.ReadFile(filepath.Join(dir, "calls"))
 		if err != nil && !os.IsNotExist(err) {
 			t.Fatal(err)

@@ -16,27 +16,40 @@ func configCheckCommand() command {
 		details: `
 Every error names the file, the line and the key. Warnings, about secrets that
 every user of the machine may read, go to stderr and change nothing about the
-exit code. Nothing is started and nothing is changed.`,
+exit code. Nothing is started and nothing is changed.
+
+Of the configuration of systemd's services, the home and the store have to be
+there, unless they are below /var/lib/file-bucket. Whether the services' user
+can write there, root alone finds out.`,
 		setup: func(flags *flag.FlagSet) func(context.Context, env, []string) error {
 			path := configFlag(flags)
-			return func(_ context.Context, e env, args []string) error {
+			return func(ctx context.Context, e env, args []string) error {
 				if err := noArgs(args); err != nil {
 					return err
 				}
-				_, warnings, err := daemon.CheckConfig(*path)
-				if err != nil {
-					return err
-				}
-				for _, w := range warnings {
-					if _, err := fmt.Fprintf(e.stderr, "%s: warning: %s\n", name, w); err != nil {
-						return err
-					}
-				}
-				_, err = fmt.Fprintf(e.stdout, "%s: ok\n", *path)
-				return err
+				return checkConfig(ctx, e, *path, newSystemd())
 			}
 		},
 	}
+}
+
+func checkConfig(ctx context.Context, e env, path string, s systemd) error {
+	cfg, warnings, err := daemon.CheckConfig(path)
+	if err != nil {
+		return err
+	}
+	for _, w := range warnings {
+		if _, err := fmt.Fprintf(e.stderr, "%s: warning: %s\n", name, w); err != nil {
+			return err
+		}
+	}
+	if s.runs() && sameFile(path, s.config) {
+		if err := s.checkDirs(ctx, cfg); err != nil {
+			return err
+		}
+	}
+	_, err = fmt.Fprintf(e.stdout, "%s: ok\n", path)
+	return err
 }
 
 // configFlag is the flag that most commands have.

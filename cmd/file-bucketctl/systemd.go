@@ -19,10 +19,11 @@ type systemd struct {
 	booted    string // a directory that is there when systemd runs
 	runtime   string // directory of the services' runtime directories
 	config    string // what the units are started with
+	root      string // what is above /proc, /run/credentials and /etc/credstore
 }
 
 func newSystemd() systemd {
-	return systemd{systemctl: "systemctl", booted: "/run/systemd/system", runtime: "/run", config: config.DefaultPath}
+	return systemd{systemctl: "systemctl", booted: "/run/systemd/system", runtime: "/run", config: config.DefaultPath, root: "/"}
 }
 
 func (s systemd) runs() bool {
