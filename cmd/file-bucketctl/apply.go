@@ -19,7 +19,8 @@ A configuration with an error is refused before anything is done, and so is a
 home or store that is missing or that the daemons' user cannot write to. Each
 daemon that runs is reloaded; what has changed beyond what a reload applies
 restarts it, and so does a home or store that it cannot write to because it was
-not there, or not configured, when the daemon started. Another address restarts
+not there, or not configured, when the daemon started, and a systemd credential
+or a drop-in that is newer than the daemon's start. Another address restarts
 its socket too, unless another program has the port: that is an error, and the
 door stays where it is. A daemon that is about to start is restarted with its
 socket. Requests that run come to their end; but for a socket that is
@@ -112,17 +113,21 @@ func (s systemd) apply(ctx context.Context, u unit, st unitState, cfg *config.Co
 	case !st.service:
 		return "started", s.call(ctx, "restart", door+".service")
 	}
-	old, err := s.old(ctx, u, cfg)
+	outdated, err := s.outdated(ctx, u, cfg)
 	if err != nil {
 		return "", err
 	}
-	o, err := s.reload(ctx, door)
+	var o daemon.Outcome
+	blind := outdated && s.unhanded(u, cfg) // it would refuse a reload, so nobody knows whether the address has changed too
+	if !blind {
+		o, err = s.reload(ctx, door)
+	}
 	switch {
 	case err != nil:
 		return "", err
-	case o.NeedsSocket(), st.socket && o.Own():
+	case o.NeedsSocket(), st.socket && (o.Own() || blind):
 		return "restarted, with its socket", s.call(ctx, "restart", door+".socket", door+".service")
-	case o.NeedsRestart(), old:
+	case o.NeedsRestart(), outdated:
 		return "restarted", s.call(ctx, "restart", door+".service")
 	default:
 		return "reloaded", nil

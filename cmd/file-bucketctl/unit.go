@@ -22,14 +22,16 @@ type unit struct {
 	address func(*config.Config) (host string, port int)
 	section string // of the configuration that has the address; empty for the keys at the top
 	ftp     bool   // it speaks FTP, and the others HTTP
+	// credential is the one that systemd hands to the service; empty when there is none
+	credential string
 }
 
 // units are the doors that systemd listens for.
 func units() []unit {
 	return []unit{
-		{"file-bucketd", func(cfg *config.Config) (string, int) { return cfg.Host, cfg.Port }, "", false},
-		{"hugbucket-s3d", func(cfg *config.Config) (string, int) { return cfg.S3.Host, cfg.S3.Port }, "s3.", false},
-		{ftpDoor, func(cfg *config.Config) (string, int) { return cfg.FTP.Host, cfg.FTP.Port }, "ftp.", true},
+		{"file-bucketd", func(cfg *config.Config) (string, int) { return cfg.Host, cfg.Port }, "", false, ""},
+		{"hugbucket-s3d", func(cfg *config.Config) (string, int) { return cfg.S3.Host, cfg.S3.Port }, "s3.", false, config.S3Credential},
+		{ftpDoor, func(cfg *config.Config) (string, int) { return cfg.FTP.Host, cfg.FTP.Port }, "ftp.", true, config.FTPCredential},
 	}
 }
 

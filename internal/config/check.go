@@ -277,7 +277,7 @@ func (c *checker) s3() {
 		c.fail("s3.upload_expiry", "must be at least 1h")
 	}
 	c.domains(s.Domain)
-	if s.SecretKey != "" || !heldElsewhere(s3Credential) {
+	if s.SecretKey != "" || !heldElsewhere(S3Credential) {
 		c.bothOrNeither("s3.access_key", s.AccessKey, "s3.secret_key", s.SecretKey)
 	}
 	c.accessKey("s3.access_key", s.AccessKey)
@@ -355,7 +355,7 @@ func (c *checker) accessKey(key, value string) {
 
 func (c *checker) ftp() {
 	f := c.cfg.FTP
-	if f.Password != "" || !heldElsewhere(ftpCredential) {
+	if f.Password != "" || !heldElsewhere(FTPCredential) {
 		c.bothOrNeither("ftp.username", f.Username, "ftp.password", f.Password)
 	}
 	c.noControls("ftp.username", f.Username)

@@ -24,10 +24,10 @@ type secret struct {
 	nameEnv    string  // which env goes with
 }
 
-// Names of systemd credentials.
+// Names of systemd credentials. The S3 door is handed the one, and the FTP door the other.
 const (
-	s3Credential  = "s3-secret-key"
-	ftpCredential = "ftp-password"
+	S3Credential  = "s3-secret-key"
+	FTPCredential = "ftp-password"
 )
 
 // heldElsewhere says whether a secret that this process does not have may be one that systemd hands to the door which needs
@@ -39,6 +39,17 @@ func heldElsewhere(credential string) bool {
 
 func credentialStores() []string {
 	return []string{"/etc/credstore", "/etc/credstore.encrypted", "/run/credstore", "/run/credstore.encrypted"}
+}
+
+// CredentialFiles are the files, which need not be there, that systemd takes a credential from when the unit names no other.
+func CredentialFiles(credential string) []string {
+	var files []string
+	for _, dir := range credentialStores() {
+		if credential != "" {
+			files = append(files, filepath.Join(dir, credential))
+		}
+	}
+	return files
 }
 
 // stored returns the file that one of the directories has a credential in, or nothing.
@@ -55,8 +66,8 @@ func stored(credential string, dirs ...string) string {
 // S3SecretPlace says, for people, where the secret of s3.access_key is when this process does not have it: systemd hands it to
 // the S3 door alone.
 func S3SecretPlace() string {
-	place := "the systemd credential " + s3Credential
-	if path := stored(s3Credential, credentialStores()...); path != "" {
+	place := "the systemd credential " + S3Credential
+	if path := stored(S3Credential, credentialStores()...); path != "" {
 		place += ", " + path
 	}
 	return place
@@ -64,8 +75,8 @@ func S3SecretPlace() string {
 
 // FTPPasswordPlace is S3SecretPlace for the password of ftp.username.
 func FTPPasswordPlace() string {
-	place := "the systemd credential " + ftpCredential
-	if path := stored(ftpCredential, credentialStores()...); path != "" {
+	place := "the systemd credential " + FTPCredential
+	if path := stored(FTPCredential, credentialStores()...); path != "" {
 		place += ", " + path
 	}
 	return place
@@ -77,12 +88,12 @@ func secrets(cfg *Config) []secret {
 		{value: &cfg.S3.AccessKey, key: "s3.access_key", env: "AWS_ACCESS_KEY_ID"},
 		{
 			value: &cfg.S3.SecretKey, key: "s3.secret_key", file: &cfg.S3.SecretKeyFile,
-			credential: s3Credential, env: "AWS_SECRET_ACCESS_KEY", name: &cfg.S3.AccessKey, nameEnv: "AWS_ACCESS_KEY_ID",
+			credential: S3Credential, env: "AWS_SECRET_ACCESS_KEY", name: &cfg.S3.AccessKey, nameEnv: "AWS_ACCESS_KEY_ID",
 		},
 		{value: &cfg.FTP.Username, key: "ftp.username", env: "FTP_USERNAME"},
 		{
 			value: &cfg.FTP.Password, key: "ftp.password", file: &cfg.FTP.PasswordFile,
-			credential: ftpCredential, env: "FTP_PASSWORD", name: &cfg.FTP.Username, nameEnv: "FTP_USERNAME",
+			credential: FTPCredential, env: "FTP_PASSWORD", name: &cfg.FTP.Username, nameEnv: "FTP_USERNAME",
 		},
 	}
 	if cfg.Storage.Driver == "hub" {
