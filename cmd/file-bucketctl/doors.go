@@ -37,6 +37,7 @@ type prober struct {
 	dial, dialHTTP dialer
 	enabled        func(ctx context.Context, daemon string) bool // whether it is meant to run
 	stopped        func(ctx context.Context, daemon string) bool // whether it is known not to run, and meant to
+	running        func(ctx context.Context, daemon string) bool // whether it is known to run
 }
 
 type dialer = func(ctx context.Context, network, address string) (net.Conn, error)
@@ -52,6 +53,7 @@ func newProber(cfg *config.Config) prober {
 		return s.enabled(ctx, daemon)
 	}
 	p.stopped = func(ctx context.Context, daemon string) bool { return s.stopped(ctx, cfg.File(), daemon) }
+	p.running = func(ctx context.Context, daemon string) bool { return s.running(ctx, cfg.File(), daemon) }
 	if cfg.TLS.Cert != "" {
 		// Nothing is told to the door, and it is asked under an address that no certificate is for.
 		p.dialHTTP = (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}}).DialContext //nolint:gosec // see above
@@ -93,6 +95,9 @@ func (p prober) door(ctx context.Context, u unit, listen string) doorState {
 		d.State = "off"
 	case err != nil:
 		d.State, d.Error = "down", err.Error()
+		if errors.Is(err, syscall.ECONNREFUSED) && p.running(ctx, u.name) {
+			d.Error += "; the daemon runs, so the configuration has changed: " + name + " apply applies it"
+		}
 	}
 	return d
 }

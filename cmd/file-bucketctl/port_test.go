@@ -33,6 +33,9 @@ func TestStopped(t *testing.T) {
 		if got := s.stopped(t.Context(), c.config, "file-bucketd"); got != c.want {
 			t.Errorf("%+v: %t", c, got)
 		}
+		if got, want := s.running(t.Context(), c.config, "file-bucketd"), c.config == path && (c.state == "active" || c.state == "reloading"); got != want {
+			t.Errorf("%+v: running is %t", c, got)
+		}
 		s.booted = "/none"
 		if s.stopped(t.Context(), c.config, "file-bucketd") {
 			t.Errorf("%+v: it is known without a service manager", c)

@@ -32,6 +32,8 @@ type statusWorld struct {
 	home  string
 	off   bool   // no door is meant to run
 	stray string // a daemon that does not run, where something answers
+
+	running string // a daemon that systemd runs
 }
 
 func newStatusWorld(t *testing.T) *statusWorld {
@@ -93,6 +95,7 @@ func (w *statusWorld) status(t *testing.T, buckets string, now time.Time, asJSON
 		p := newProber(k.cfg)
 		p.enabled = func(context.Context, string) bool { return !w.off }
 		p.stopped = func(_ context.Context, daemon string) bool { return daemon == w.stray }
+		p.running = func(_ context.Context, daemon string) bool { return daemon == w.running }
 		return k.status(ctx, p, false, now)
 	})
 	return daemon.Report(&fail, name, err), out.String(), fail.String()
@@ -179,6 +182,8 @@ func TestStatusSaysWhatIsWrong(t *testing.T) {
 	w.stray = ""
 	w.doors[1].Close()
 	wrong("a dead door", "hugbucket-s3d does not serve at 127.0.0.1:", late, "")
+	w.running = "hugbucket-s3d"
+	wrong("a door that is elsewhere", "connection refused; the daemon runs, so the configuration has changed: file-bucketctl apply applies it", late, "")
 	_ = w.ftp.Close()
 	w.off = true
 	if code, out, fail := w.status(t, "", late, false); code != 0 || !strings.Contains(out, "  off\n") {

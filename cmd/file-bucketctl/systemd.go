@@ -117,6 +117,15 @@ func (s systemd) stopped(ctx context.Context, path, door string) bool {
 	return err == nil && (service == "inactive" || service == "failed")
 }
 
+// running says whether a daemon surely runs, with a configuration.
+func (s systemd) running(ctx context.Context, path, door string) bool {
+	if !s.runs() || !sameFile(path, s.config) {
+		return false
+	}
+	st, err := s.state(ctx, door)
+	return err == nil && st.service
+}
+
 // reloadPushDoor has the push door take the list of buckets of a configuration that has changed, when it is the one of the
 // service. It returns what became of it, in words.
 func (s systemd) reloadPushDoor(ctx context.Context, path string) (done bool, note string, err error) {
