@@ -7,6 +7,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"slices"
 	"strings"
 
@@ -73,7 +75,11 @@ func run(ctx context.Context, args []string, e env) error {
 	case err != nil:
 		return &daemon.UsageError{Err: fmt.Errorf("%s: %w", c.name, err)}
 	}
-	return do(ctx, e, left)
+	err = do(ctx, e, left)
+	if _, ok := errors.AsType[*daemon.ConfigError](err); ok && errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0 {
+		err = fmt.Errorf("%w: run it as root, with sudo for example", err)
+	}
+	return err
 }
 
 // parse takes flags from anywhere among the arguments and returns what is left. What follows "--" is left as it is; keep says

@@ -29,7 +29,7 @@ func (s systemd) outdated(ctx context.Context, u unit, cfg *config.Config) (bool
 		return false, err
 	}
 	var paths []string
-	for _, path := range strings.Fields(dropIns) {
+	for path := range strings.FieldsSeq(dropIns) {
 		// The generator writes its own anew each time.
 		if filepath.Base(path) != dropInName {
 			paths = append(paths, path)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"maps"
 	"os"
 	"path/filepath"
 	"testing"
@@ -48,9 +49,7 @@ func TestApplyRestartsForACredential(t *testing.T) {
 				"hugbucket-s3d.service": "", "hugbucket-s3d/reload": "3 ok\n",
 				"hugbucket-s3d.service.InactiveExitTimestamp": time.Now().Add(c.began).UTC().Format("Mon 2006-01-02 15:04:05.000000 MST") + "\n",
 			}
-			for name, text := range c.files {
-				files[name] = text
-			}
+			maps.Copy(files, c.files)
 			s, calls := fakeSystemd(t, files)
 			var out, fail bytes.Buffer
 			if err := apply(t.Context(), env{&out, &fail}, path, s); err != nil || calls() != c.calls {

@@ -105,7 +105,7 @@ func TestWritableThroughABoundDirectory(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root knows what others can write to")
 	}
-	dir, err := os.MkdirTemp("/root", "bound-")
+	dir, err := os.MkdirTemp("/root", "bound-") //nolint:usetesting // it has to be below a home directory
 	if err != nil {
 		t.Fatal(err)
 	}

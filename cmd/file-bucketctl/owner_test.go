@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -230,5 +231,32 @@ func TestRootIsNotLedAwayOnTheWayToTheStore(t *testing.T) {
 		if err := o.leave(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestAConfigurationThatMayNotBeRead: who forgot sudo is told.
+func TestAConfigurationThatMayNotBeRead(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can act as somebody else")
+	}
+	dir := passableDir(t)
+	path, program := filepath.Join(dir, "config.json"), filepath.Join(dir, "ctl")
+	if err := os.WriteFile(path, []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.ReadFile(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(program, self, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := child(t, "status", "--config", path)
+	cmd.Path = program
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: daemonUser, Gid: daemonUser}}
+	out, err := cmd.CombinedOutput()
+	want := "file-bucketctl: read configuration: open " + path + ": permission denied: run it as root, with sudo for example\n"
+	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 78 || string(out) != want {
+		t.Errorf("%v %q, want %q", err, out, want)
 	}
 }
