@@ -6,8 +6,12 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
+	"os"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"hugbucket/internal/config"
 	"hugbucket/internal/daemon"
@@ -160,9 +164,24 @@ func (t *teller) flush() {
 }
 
 func (t *teller) print(p disk.Problem) {
-	if t.failed == nil {
-		t.failed = t.k.print(problemText(p))
+	if t.failed != nil {
+		return
 	}
+	text := problemText(p)
+	if !p.Orphan && toJournal(t.k.stdout) {
+		text = "<3>" + strings.ReplaceAll(strings.TrimSuffix(text, "\n"), "\n", "\n<3>") + "\n" // sd-daemon(3): an error
+	}
+	t.failed = t.k.print(text)
+}
+
+// toJournal says whether what is written goes to the journal, which takes the priority of a line from its beginning.
+func toJournal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	var st unix.Stat_t
+	return unix.Fstat(int(f.Fd()), &st) == nil && os.Getenv("JOURNAL_STREAM") == fmt.Sprintf("%d:%d", st.Dev, st.Ino)
 }
 
 // problemText has one line for each object, so that they can be cut out, and all lines are whole whatever the keys hold.

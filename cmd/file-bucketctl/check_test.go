@@ -1,13 +1,16 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"hugbucket/internal/disk"
@@ -212,4 +215,51 @@ func fileSize(t *testing.T, path string) int64 {
 		t.Fatal(err)
 	}
 	return fi.Size()
+}
+
+// TestDamageIsAnErrorInTheJournal has the journal's stream be a file: damage is told there with a priority, and nothing else is, and
+// elsewhere it has none.
+func TestDamageIsAnErrorInTheJournal(t *testing.T) {
+	s := newTestStore(t)
+	s.put(t, 100_000, "one", "two")
+	if err := os.WriteFile(filepath.Join(s.dir, "xorbs", "00", "nobodys.1.1"), make([]byte, 3000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, pack := range s.files(t, "packs") {
+		rot(t, pack)
+	}
+	for _, journal := range []bool{true, false} {
+		f, err := os.Create(filepath.Join(t.TempDir(), "stdout"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var st syscall.Stat_t
+		if err := syscall.Fstat(int(f.Fd()), &st); err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv("JOURNAL_STREAM", "1:1")
+		if journal {
+			t.Setenv("JOURNAL_STREAM", fmt.Sprintf("%d:%d", st.Dev, st.Ino))
+		}
+		err = keep(t.Context(), env{f, io.Discard}, testFlags(s), func(ctx context.Context, k *keeper) error {
+			(&teller{k: k}).print(disk.Problem{What: "gone", Keys: []string{"backup/three", "backup/four"}})
+			return k.check(ctx, disk.CheckOptions{})
+		})
+		text, readErr := os.ReadFile(f.Name())
+		if err == nil || readErr != nil || f.Close() != nil || !strings.Contains(string(text), "orphan: ") {
+			t.Fatalf("%v, %v: %s", err, readErr, text)
+		}
+		damaged := 0
+		for line := range strings.Lines(string(text)) {
+			if strings.Contains(line, "damaged: ") {
+				damaged++
+			}
+			if strings.HasPrefix(line, "<3>") != (journal && strings.Contains(line, "damaged: ")) {
+				t.Errorf("journal %v: %s", journal, line)
+			}
+		}
+		if damaged < 4 {
+			t.Errorf("damage is told of in %d lines", damaged)
+		}
+	}
 }

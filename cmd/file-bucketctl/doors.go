@@ -38,6 +38,7 @@ type prober struct {
 	enabled        func(ctx context.Context, daemon string) bool // whether it is meant to run
 	stopped        func(ctx context.Context, daemon string) bool // whether it is known not to run, and meant to
 	running        func(ctx context.Context, daemon string) bool // whether it is known to run
+	failed         func(ctx context.Context) []string            // what is wrong with the services that timers start, in words
 }
 
 type dialer = func(ctx context.Context, network, address string) (net.Conn, error)
@@ -54,6 +55,7 @@ func newProber(cfg *config.Config) prober {
 	}
 	p.stopped = func(ctx context.Context, daemon string) bool { return s.stopped(ctx, cfg.File(), daemon) }
 	p.running = func(ctx context.Context, daemon string) bool { return s.running(ctx, cfg.File(), daemon) }
+	p.failed = func(ctx context.Context) []string { return s.failedChores(ctx, cfg.File()) }
 	if cfg.TLS.Cert != "" {
 		// Nothing is told to the door, and it is asked under an address that no certificate is for.
 		p.dialHTTP = (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}}).DialContext //nolint:gosec // see above

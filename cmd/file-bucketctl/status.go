@@ -22,7 +22,8 @@ func statusCommand() command {
 		details: `
 Changes nothing, and may run beside the daemons. Something is wrong when a door
 does not answer that is meant to run, when a bucket got nothing within the time
-that expect says, when nobody watches for that, and when there is no room.
+that expect says, when nobody watches for that, when check, gc, expire or watch
+failed when their timer last started them, and when there is no room.
 
 Of the store it tells about how much gc would free; stats tells exactly, and
 takes longer. --quick leaves both out: in a store of millions of objects they
@@ -85,7 +86,7 @@ func (r *statusResult) wrong(format string, args ...any) {
 }
 
 func (k *keeper) status(ctx context.Context, p prober, quick bool, now time.Time) error {
-	r := &statusResult{Doors: p.doors(ctx, k.cfg), Store: storeStatus{Path: k.dir}, Wrong: []string{}}
+	r := &statusResult{Doors: p.doors(ctx, k.cfg), Store: storeStatus{Path: k.dir}, Wrong: append([]string{}, p.failed(ctx)...)}
 	for _, d := range r.Doors {
 		if d.State == "down" {
 			r.wrong("%s does not serve at %s: %s", d.Name, d.Address, d.Error)

@@ -34,6 +34,8 @@ type statusWorld struct {
 	stray string // a daemon that does not run, where something answers
 
 	running string // a daemon that systemd runs
+	chore   string // a service that has failed, in words
+	floor   string // of the store's file system
 }
 
 func newStatusWorld(t *testing.T) *statusWorld {
@@ -96,6 +98,14 @@ func (w *statusWorld) status(t *testing.T, buckets string, now time.Time, asJSON
 		p.enabled = func(context.Context, string) bool { return !w.off }
 		p.stopped = func(_ context.Context, daemon string) bool { return daemon == w.stray }
 		p.running = func(_ context.Context, daemon string) bool { return daemon == w.running }
+		p.failed = func(context.Context) []string {
+			return slices.DeleteFunc([]string{w.chore}, func(s string) bool { return s == "" })
+		}
+		if w.floor != "" {
+			if err := k.cfg.Storage.MinFree.Set(w.floor); err != nil {
+				return err
+			}
+		}
 		return k.status(ctx, p, false, now)
 	})
 	return daemon.Report(&fail, name, err), out.String(), fail.String()
@@ -179,7 +189,11 @@ func TestStatusSaysWhatIsWrong(t *testing.T) {
 	}
 	w.stray = "file-bucketd"
 	wrong("a stray door", "another program answers there, and file-bucketd.service does not run", late, "")
-	w.stray = ""
+	w.stray, w.chore = "", "file-bucket-check.service has failed"
+	wrong("a check that found damage", "file-bucket-check.service has failed", late, "")
+	w.chore, w.floor = "", "1000000TiB"
+	wrong("a full disk", "the file system of the store is full: ", late, "")
+	w.floor = ""
 	w.doors[1].Close()
 	wrong("a dead door", "hugbucket-s3d does not serve at 127.0.0.1:", late, "")
 	w.running = "hugbucket-s3d"
@@ -188,6 +202,34 @@ func TestStatusSaysWhatIsWrong(t *testing.T) {
 	w.off = true
 	if code, out, fail := w.status(t, "", late, false); code != 0 || !strings.Contains(out, "  off\n") {
 		t.Errorf("a door that is off: %d %s %s", code, out, fail)
+	}
+}
+
+// TestStatusAsksForWhatTimersStart has a service manager that knows of services that have failed.
+func TestStatusAsksForWhatTimersStart(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config.json")
+	if err := os.WriteFile(path, []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, _ := fakeSystemd(t, map[string]string{
+		"file-bucket-check.service": "failed", "file-bucket-gc.service": "inactive", "file-bucket-expire.service": "activating",
+		"file-bucket-watch.service": "failed",
+	})
+	s.config = path
+	if got := s.failedChores(t.Context(), path); len(got) != 2 || !strings.HasPrefix(got[0], "file-bucket-check.service has failed; journalctl -u ") ||
+		!strings.HasPrefix(got[1], "file-bucket-watch.service has failed; ") {
+		t.Errorf("got %q", got)
+	}
+	if got := s.failedChores(t.Context(), filepath.Join(s.runtime, "systemctl")); got != nil {
+		t.Errorf("of a configuration that no service has: %q", got)
+	}
+	s.systemctl = "/none"
+	if got := s.failedChores(t.Context(), path); len(got) != 1 || !strings.HasPrefix(got[0], "nobody knows whether ") {
+		t.Errorf("of a service manager that does not answer: %q", got)
+	}
+	s.booted = "/none"
+	if got := s.failedChores(t.Context(), path); got != nil {
+		t.Errorf("without a service manager: %q", got)
 	}
 }
 

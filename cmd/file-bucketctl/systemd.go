@@ -126,6 +126,26 @@ func (s systemd) running(ctx context.Context, path, door string) bool {
 	return err == nil && st.service
 }
 
+// chores are the services that timers start, by what file-bucketctl calls what they do.
+func chores() []string { return []string{"check", "gc", "expire", "watch"} }
+
+// failedChores says, in words, which of the chores of a configuration have failed when they last ended.
+func (s systemd) failedChores(ctx context.Context, path string) (wrong []string) {
+	if !s.runs() || !sameFile(path, s.config) {
+		return nil
+	}
+	for _, chore := range chores() {
+		unit := "file-bucket-" + chore + ".service"
+		switch state, err := s.property(ctx, unit, "ActiveState"); {
+		case err != nil:
+			return append(wrong, "nobody knows whether "+unit+" has failed: "+err.Error())
+		case state == "failed":
+			wrong = append(wrong, unit+" has failed; journalctl -u "+unit+" says why, and systemctl start "+unit+" tries it again")
+		}
+	}
+	return wrong
+}
+
 // reloadPushDoor has the push door take the list of buckets of a configuration that has changed, when it is the one of the
 // service. It returns what became of it, in words.
 func (s systemd) reloadPushDoor(ctx context.Context, path string) (done bool, note string, err error) {
