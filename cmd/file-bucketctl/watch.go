@@ -41,7 +41,7 @@ nothing, and runs alert.sh - LAST HOURS once until a watch works again.`,
 				if *failed {
 					return failedWatch{config: *path, health: healthFile(), now: time.Now(), log: log}.run(ctx)
 				}
-				w := watch{storeFlags: storeFlags{path, &no, &no}, now: time.Now, log: log}
+				w := watch{storeFlags: storeFlags{path, &no, &no}, now: time.Now, log: log, spare: spareFile()}
 				err := w.run(ctx, e)
 				switch {
 				case errors.Is(err, errStopped):
@@ -61,40 +61,32 @@ type watch struct {
 
 	now   func() time.Time
 	log   zerolog.Logger
-	hooks hooks // nil is those of the configuration
+	hooks hooks  // nil is those of the configuration
+	spare string // where what is remembered is also kept; see spareFile
 }
 
 // run looks with the rights of the store's owner, and alerts with the caller's: hooks know how to give these up themselves. When a
-// bucket cannot be asked after, or the whole store not be opened, that is an error in the end; who waits for a bucket is alerted by
-// what the last watch saw, for nothing may come because of just that.
+// bucket cannot be asked after, or the whole store not be opened or found, that is an error in the end; who waits for a bucket is
+// alerted by what the last watch saw, for nothing may come because of just that.
 func (w watch) run(ctx context.Context, e env) error {
 	next := &daemon.Watch{Looked: w.now(), Buckets: make(map[string]daemon.Watched)} // without those of which nothing is expected any more
-	var state *daemon.Watch
-	var list []daemon.Expected
-	var cfg *config.Config
-	err := keep(ctx, e, w.storeFlags, func(ctx context.Context, k *keeper) (err error) {
-		cfg = k.cfg
-		if state, err = daemon.LoadWatch(k.cfg); err != nil {
-			return err
-		}
-		look := func(arrived daemon.Arrived) error {
-			list, err = daemon.ExpectedBuckets(ctx, k.cfg, arrived, state, next.Looked)
-			return err
-		}
-		opened := false
-		err = k.open(ctx, true, func(d *disk.Driver) error {
-			opened = true
-			return look(object.New(d, object.Config{}).Arrived)
-		})
+	cfg, err := daemon.LoadConfigInShell(*w.config)
+	if err != nil {
+		return err
+	}
+	m := watchMemory{beside: daemon.WatchFile(cfg), spare: w.spare}
+	spare, spareErr := m.loadSpare()
+	state, list, err := w.ask(ctx, e, spare, next.Looked)
+	if errors.Is(err, errStopped) {
+		return err
+	}
+	if err != nil && list == nil {
+		m.storeGone = errors.Is(err, fs.ErrNotExist)
 		// Where there is no store yet, nothing is to be left behind.
-		if failed := err; failed != nil && !opened && !errors.Is(failed, fs.ErrNotExist) {
-			_ = look(func(context.Context, string) (time.Time, error) { return time.Time{}, failed }) // the same, of each bucket
-			return failed
+		if state == nil || m.storeGone && state.Looked.IsZero() {
+			return errors.Join(err, spareErr)
 		}
-		return err
-	})
-	if err != nil && (list == nil || errors.Is(err, errStopped)) {
-		return err
+		list, _ = daemon.ExpectedBuckets(ctx, cfg, func(context.Context, string) (time.Time, error) { return time.Time{}, err }, state, next.Looked) // the same, of each
 	}
 	if w.hooks == nil {
 		var failed error
@@ -105,7 +97,27 @@ func (w watch) run(ctx context.Context, e env) error {
 	for _, x := range list {
 		next.Buckets[x.Bucket] = w.look(ctx, x, state.Buckets[x.Bucket], next.Looked)
 	}
-	return errors.Join(err, keep(ctx, e, w.storeFlags, func(_ context.Context, k *keeper) error { return saveBeside(daemon.WatchFile(k.cfg), next) }))
+	return errors.Join(err, spareErr, m.saveSpare(next), keep(ctx, e, w.storeFlags, func(context.Context, *keeper) error { return m.saveBeside(next) }))
+}
+
+// ask returns what is remembered, the newer of what lies beside the store and of a spare one, which may be nil; and what came into
+// the buckets. Beside an error there may be no list, when nothing could be asked, and no state either.
+func (w watch) ask(ctx context.Context, e env, spare *daemon.Watch, now time.Time) (state *daemon.Watch, list []daemon.Expected, err error) {
+	state = spare
+	err = keep(ctx, e, w.storeFlags, func(ctx context.Context, k *keeper) (err error) {
+		beside, failed := daemon.LoadWatch(k.cfg)
+		if beside != nil && (spare == nil || !spare.Looked.After(beside.Looked)) {
+			state = beside
+		}
+		if state == nil {
+			return failed
+		}
+		return errors.Join(failed, k.open(ctx, true, func(d *disk.Driver) (err error) {
+			list, err = daemon.ExpectedBuckets(ctx, k.cfg, object.New(d, object.Config{}).Arrived, state, now)
+			return err
+		}))
+	})
+	return state, list, err
 }
 
 // look warns of a bucket if it is overdue, and returns what is to be remembered of it. Before it is remembered somebody is told:
@@ -113,6 +125,9 @@ func (w watch) run(ctx context.Context, e env) error {
 func (w watch) look(ctx context.Context, x daemon.Expected, was daemon.Watched, now time.Time) daemon.Watched {
 	if was.Since.IsZero() {
 		was.Since = now
+		if x.Last.IsZero() {
+			was.Since = x.Since
+		}
 	}
 	was.Last = x.Last
 	if !x.Overdue(now) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -17,7 +18,7 @@ type Expected struct {
 	Bucket string
 	Every  time.Duration
 	Last   time.Time // something came, up to object.ArrivedWithin early; zero when nothing ever did
-	Since  time.Time // from when on something is waited for: Last, or when the watch first saw the bucket
+	Since  time.Time // from when on something is waited for: Last, or when the watch first saw the bucket; see LoadWatch
 }
 
 // Overdue says whether nothing came for too long. What came in the future was told by a wrong clock, and is no news for ever.
@@ -56,6 +57,8 @@ func expectedOf(b *config.Bucket, last time.Time, w *Watch, now time.Time) Expec
 		x.Since = now
 		if seen, ok := w.Buckets[b.Name]; ok {
 			x.Since = seen.Since
+		} else if !w.configured.IsZero() && w.configured.Before(now) {
+			x.Since = w.configured
 		}
 	}
 	return x
@@ -65,6 +68,8 @@ func expectedOf(b *config.Bucket, last time.Time, w *Watch, now time.Time) Expec
 type Watch struct {
 	Looked  time.Time          `json:"looked"` // last
 	Buckets map[string]Watched `json:"buckets"`
+
+	configured time.Time // the configuration was last changed; zero when something is remembered
 }
 
 // Watched is what is remembered of a bucket.
@@ -80,7 +85,8 @@ type Watched struct {
 func WatchFile(cfg *config.Config) string { return filepath.Join(cfg.Storage.Path, "watch.json") }
 
 // LoadWatch reads what was remembered: nothing when nobody has looked yet, nor when the file is damaged. Then somebody is alerted once
-// more, which is better than never again.
+// more, which is better than never again: also of a bucket that never got anything, which is expected to since the configuration was
+// last changed.
 func LoadWatch(cfg *config.Config) (*Watch, error) {
 	text, err := ReadBeside(WatchFile(cfg))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -89,6 +95,9 @@ func LoadWatch(cfg *config.Config) (*Watch, error) {
 	w := new(Watch)
 	if json.Unmarshal(text, w) != nil || w.Buckets == nil {
 		w = &Watch{Buckets: make(map[string]Watched)}
+		if fi, err := os.Stat(cfg.File()); err == nil {
+			w.configured = fi.ModTime()
+		}
 	}
 	return w, nil
 }
