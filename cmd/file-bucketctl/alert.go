@@ -51,6 +51,8 @@ func alert(ctx context.Context, h hooks, x daemon.Expected, now time.Time) error
 	switch {
 	case err != nil:
 		return fmt.Errorf("alert.sh: %w", err)
+	case got.Code != 0 && got.Stderr != "":
+		return fmt.Errorf("alert.sh: exit code %d: %q, and on stderr %q", got.Code, bytes.TrimSpace(got.Output), got.Stderr)
 	case got.Code != 0:
 		return fmt.Errorf("alert.sh: exit code %d: %q", got.Code, bytes.TrimSpace(got.Output))
 	}

@@ -184,6 +184,10 @@ func TestAlertRunsTheHook(t *testing.T) {
 	if err := alert(t.Context(), h, x, now); err == nil || err.Error() != `alert.sh: exit code 3: "no mail"` {
 		t.Errorf("a hook that fails: %v", err)
 	}
+	h = hooksIn(t, alertScript(t, "echo mail: not found >&2; echo more >&2; exit 127"), t.TempDir())
+	if err := alert(t.Context(), h, x, now); err == nil || err.Error() != `alert.sh: exit code 127: "", and on stderr "mail: not found"` {
+		t.Errorf("a hook that complains: %v", err)
+	}
 	dir := alertScript(t, "exit 0")
 	if err := os.Chmod(filepath.Join(dir, "alert.sh"), 0o775); err != nil {
 		t.Fatal(err)

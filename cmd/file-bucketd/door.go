@@ -65,7 +65,7 @@ func (h hooks) Run(ctx context.Context, call push.HookCall) (push.HookResult, er
 	if errors.Is(err, daemon.ErrNoHook) {
 		err = push.ErrNoHook
 	}
-	return push.HookResult(got), err
+	return push.HookResult{Code: got.Code, Output: got.Output}, err
 }
 
 func pushConfig(cfg *config.Config) push.Config {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -51,6 +52,7 @@ type HookCall struct {
 type HookResult struct {
 	Code   int    // its exit code; 128 and the signal's number when a signal ended it
 	Output []byte // what it wrote to stdout, at most 64 KiB of it
+	Stderr string // the first line that it wrote to stderr, at most 1 KiB of it
 }
 
 // Hooks runs the scripts that an administrator put in place. It is safe for concurrent use; the exported fields are for before.
@@ -62,6 +64,7 @@ type Hooks struct {
 	timeout time.Duration
 	log     zerolog.Logger
 	slots   map[string]chan struct{} // for each hook: none waits for the end of another
+	service bool                     // this process is that of a service of systemd's, maybe in a sandbox
 }
 
 // NewHooks returns the hooks of a configuration. What hooks write to stderr goes to the log.
@@ -70,7 +73,10 @@ func NewHooks(cfg *config.Config, log zerolog.Logger) *Hooks {
 	for _, name := range HookNames() {
 		slots[name] = make(chan struct{}, hookCalls)
 	}
-	return &Hooks{Socket: HookSocket, dir: cfg.Hooks.Dir, timeout: time.Duration(cfg.Hooks.Timeout), log: log, slots: slots}
+	return &Hooks{
+		Socket: HookSocket, dir: cfg.Hooks.Dir, timeout: time.Duration(cfg.Hooks.Timeout), log: log,
+		slots: slots, service: os.Getenv("SYSTEMD_EXEC_PID") == strconv.Itoa(os.Getpid()),
+	}
 }
 
 // Has says whether a hook is there. In a directory that this process cannot see, it may be: the runner may see it.
@@ -85,8 +91,8 @@ func (h *Hooks) Has(name string) bool {
 	return err == nil
 }
 
-// Run runs a hook and waits for it: by the socket that systemd listens on, or as a child where there is no such socket. It
-// returns ErrNoHook when there is none, ErrHookTime when it took too long, and another error when it cannot be run. The end
+// Run runs a hook and waits for it: by the socket that systemd listens on, or as a child where there is no such socket and this is no
+// service. It returns ErrNoHook when there is none, ErrHookTime when it took too long, and another error when it cannot be run. The end
 // of ctx kills it. A result, whatever its code, is no error.
 func (h *Hooks) Run(ctx context.Context, call HookCall) (HookResult, error) {
 	if err := call.check(); err != nil {
@@ -103,7 +109,7 @@ func (h *Hooks) Run(ctx context.Context, call HookCall) (HookResult, error) {
 	}
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "unix", h.Socket)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) && !h.service {
 		s := script{dir: h.dir, timeout: h.timeout, owners: hookOwners(h.Socket), as: h.As, stderr: hookLog{h.log, call.Name}}
 		if h.As != nil {
 			s.owners = append(s.owners, int(h.As.Uid))
@@ -141,6 +147,7 @@ type (
 	wireResult struct {
 		Code    int    `json:"code"`
 		Output  []byte `json:"output,omitempty"`
+		Stderr  string `json:"stderr,omitempty"`
 		Failure string `json:"failure,omitempty"` // failNoHook, failTime, or why the hook could not be run
 	}
 )
@@ -180,7 +187,7 @@ func askRunner(ctx context.Context, conn net.Conn, call HookCall, within time.Du
 	case got.Failure != "":
 		return HookResult{}, errors.New(got.Failure)
 	}
-	return HookResult{got.Code, got.Output}, nil
+	return HookResult{got.Code, got.Output, got.Stderr}, nil
 }
 
 func toBytes(list []string) [][]byte {

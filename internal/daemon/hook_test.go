@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -396,4 +397,36 @@ func TestHookRunnerRaisesTheAlarmInSpiteOfTheConfiguration(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+// TestHookOfAServiceIsNotRunInItsSandbox: without the socket it is not run there at all, and so is not taken for run.
+func TestHookOfAServiceIsNotRunInItsSandbox(t *testing.T) {
+	dir := hookDir(t)
+	writeHook(t, dir, "alert.sh", "exit 0")
+	none := filepath.Join(t.TempDir(), "none")
+	t.Setenv("SYSTEMD_EXEC_PID", strconv.Itoa(os.Getpid()))
+	_, err := hooksOf(dir, none, time.Hour, t.Output()).Run(t.Context(), HookCall{Name: "alert.sh"})
+	if err == nil || errors.Is(err, ErrNoHook) || !strings.Contains(err.Error(), "systemctl start file-bucket-hook.socket") {
+		t.Errorf("got %v", err)
+	}
+	t.Setenv("SYSTEMD_EXEC_PID", strconv.Itoa(os.Getppid())) // of a terminal that somebody works in, maybe
+	if got, err := hooksOf(dir, none, time.Hour, t.Output()).Run(t.Context(), HookCall{Name: "alert.sh"}); err != nil || got.Code != 0 {
+		t.Errorf("got %v, %v", got, err)
+	}
+}
+
+// TestHookSaysWhyItFailed keeps the first line of what it writes to stderr, which goes to the log as a whole.
+func TestHookSaysWhyItFailed(t *testing.T) {
+	dir := hookDir(t)
+	writeHook(t, dir, "alert.sh", `echo "mail: not found" >&2; echo more >&2; exit 127`)
+	writeHook(t, dir, "pre-push.sh", `head -c 100000 /dev/zero | tr "\000" x >&2; kill -9 $$`)
+	bothWays(t, dir, time.Hour, func(t *testing.T, h *Hooks) {
+		t.Helper()
+		if got, err := h.Run(t.Context(), HookCall{Name: "alert.sh"}); err != nil || got.Code != 127 || got.Stderr != "mail: not found" {
+			t.Errorf("got %d %q, %v", got.Code, got.Stderr, err)
+		}
+		if got, err := h.Run(t.Context(), HookCall{Name: "pre-push.sh"}); err != nil || got.Code != 137 || got.Stderr != strings.Repeat("x", 1024) {
+			t.Errorf("got %d %q, %v", got.Code, got.Stderr, err)
+		}
+	})
 }

@@ -48,7 +48,7 @@ func (r HookRunner) Serve(ctx context.Context, conn net.Conn) error {
 	if gone {
 		return errors.New("the caller did not wait for the end of the hook")
 	}
-	result := wireResult{Code: got.Code, Output: got.Output}
+	result := wireResult{Code: got.Code, Output: got.Output, Stderr: got.Stderr}
 	switch {
 	case errors.Is(err, ErrNoHook):
 		result.Failure = failNoHook

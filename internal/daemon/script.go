@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -18,6 +19,8 @@ import (
 const (
 	// maxHookOutput is how many bytes of a hook's stdout are kept.
 	maxHookOutput = 64 << 10
+	// maxHookLine is how many bytes of the first line of its stderr are.
+	maxHookLine = 1 << 10
 	// hookGrace is how long something that a hook left in the background may keep its output open.
 	hookGrace = time.Second
 )
@@ -39,11 +42,11 @@ func (s script) run(ctx context.Context, call HookCall) (HookResult, error) {
 	}
 	ctx, stop := context.WithTimeoutCause(ctx, s.timeout, ErrHookTime)
 	defer stop()
-	out := &head{left: maxHookOutput}
+	out, complaint := &head{left: maxHookOutput}, &head{left: maxHookLine}
 	cmd := exec.CommandContext(ctx, path, call.Args...)
 	cmd.Dir = "/"
 	cmd.Env = append([]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"}, call.Env...)
-	cmd.Stdout, cmd.Stderr = out, s.stderr
+	cmd.Stdout, cmd.Stderr = out, io.MultiWriter(complaint, s.stderr)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: s.as}
 	cmd.WaitDelay = hookGrace
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
@@ -54,13 +57,15 @@ func (s script) run(ctx context.Context, call HookCall) (HookResult, error) {
 	if err != nil && ctx.Err() != nil {
 		return HookResult{}, context.Cause(ctx)
 	}
+	line, _, _ := strings.Cut(strings.TrimSpace(complaint.buf.String()), "\n")
+	result := HookResult{cmd.ProcessState.ExitCode(), out.buf.Bytes(), strings.ToValidUTF8(line, "?")}
 	// An error that is not an exit code is about the output of what the hook left in the background.
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
-			return HookResult{128 + int(status.Signal()), out.buf.Bytes()}, nil
+			result.Code = 128 + int(status.Signal())
 		}
 	}
-	return HookResult{cmd.ProcessState.ExitCode(), out.buf.Bytes()}, nil
+	return result, nil
 }
 
 // hookPath is the path of a hook that may be run. A hook is run with rights that whoever sends files does not have, so nobody
