@@ -53,7 +53,7 @@ func (m watchMemory) saveSpare(w *daemon.Watch) error {
 
 // saveBeside makes no new file where the store is gone: its disk may not be mounted, and this be the place for that.
 func (m watchMemory) saveBeside(w *daemon.Watch) error {
-	if _, err := os.Lstat(m.beside); m.storeGone && err != nil {
+	if _, err := os.Lstat(m.beside); m.storeGone && errors.Is(err, fs.ErrNotExist) {
 		return nil // the watch fails all the same
 	}
 	return saveBeside(m.beside, w)
