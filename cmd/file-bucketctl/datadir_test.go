@@ -56,7 +56,7 @@ func TestApplyRefusesUnusableDirectories(t *testing.T) {
 		t.Skip("only root knows what others can write to")
 	}
 	dir := passableDir(t)
-	for path, owner := range map[string]int{"theirs": 65534, "roots": 0, "closed": 0, "closed/theirs": 65534} {
+	for path, owner := range map[string]int{"theirs": 65534, "stored": 65534, "roots": 0, "closed": 0, "closed/theirs": 65534} {
 		path = filepath.Join(dir, path)
 		if err := os.Mkdir(path, 0o700); err != nil {
 			t.Fatal(err)
@@ -72,18 +72,18 @@ func TestApplyRefusesUnusableDirectories(t *testing.T) {
 		t.Fatal(err)
 	}
 	readOnlyMount(t, filepath.Join(dir, "readonly"))
-	const good, install = "theirs", "install -d -o nobody -g nobody -m 0750 DIR/"
+	const good, store, install = "theirs", "stored", "install -d -o nobody -g nobody -m 0750 DIR/"
 	for _, c := range []struct{ home, store, want string }{
-		{good, good, ""},
+		{good, store, ""},
 		{good, "link", ""},
 		{"", "", ""}, // the daemons make what is below the directory of the package
-		{"none", good, "FILE:1: home: DIR/none does not exist; this makes it: " + install + "none\n"},
-		{"the files", good, "FILE:1: home: DIR/the files does not exist; this makes it: install -d -o nobody -g nobody -m 0750 'DIR/the files'\n"},
+		{"none", store, "FILE:1: home: DIR/none does not exist; this makes it: " + install + "none\n"},
+		{"the files", store, "FILE:1: home: DIR/the files does not exist; this makes it: install -d -o nobody -g nobody -m 0750 'DIR/the files'\n"},
 		{good, "none/store", "FILE:1: storage.path: DIR/none/store does not exist; this makes it: " + install + "none/store\n"},
-		{"roots", good, "FILE:1: home: user nobody cannot write to DIR/roots; this lets it: " + install + "roots\n"},
+		{"roots", store, "FILE:1: home: user nobody cannot write to DIR/roots; this lets it: " + install + "roots\n"},
 		{good, "closed/theirs", "FILE:1: storage.path: user nobody cannot write to DIR/closed/theirs; this lets it: " + install + "closed/theirs\n"},
-		{"file", good, "FILE:1: home: open DIR/file: not a directory\n"},
-		{"readonly", good, "FILE:1: home: the file system of DIR/readonly is read-only\n"},
+		{"file", store, "FILE:1: home: open DIR/file: not a directory\n"},
+		{"readonly", store, "FILE:1: home: the file system of DIR/readonly is read-only\n"},
 	} {
 		config := `{}`
 		if c.home != "" {
