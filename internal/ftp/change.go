@@ -37,7 +37,10 @@ func (d *driver) Rename(oldname, newname string) error {
 		if err := d.mayReplace(ctx, found, o.to); err != nil && !opts.Same() {
 			return err
 		}
-		_, err = d.s.store.Rename(ctx, opts)
+		if _, err = d.s.store.Rename(ctx, opts); err == nil {
+			d.s.broken.forget(o.at)
+			d.s.broken.forget(o.to)
+		}
 		return err
 	})
 }

@@ -99,6 +99,20 @@ func (c *controlConn) loggedIn() {
 	c.loginBy = time.Time{}
 }
 
+// inlineUrgent leaves urgent data in the stream. Clients send ABOR so (RFC 959 section 4.1.3), some the end of its line too, which would be
+// lost otherwise.
+func inlineUrgent(conn net.Conn) {
+	sc, ok := conn.(syscall.Conn)
+	if !ok {
+		return
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return // it is closed
+	}
+	_ = raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_OOBINLINE, 1) })
+}
+
 // gone says whether the client has ended the connection. ftpserverlib does not read while a command waits for a transfer to end, so
 // it is the kernel that is asked.
 func (c *controlConn) gone() bool {

@@ -42,6 +42,9 @@ func (d *driver) Stat(name string) (os.FileInfo, error) {
 	var found *entry
 	err := d.do("STAT", name, func(ctx context.Context, o *operation) (err error) {
 		o.quiet = true
+		if d.cc.GetLastCommand() == "SIZE" && d.s.broken.has(o.at) {
+			return fs.ErrNotExist
+		}
 		found, err = d.stat(ctx, o.at, d.wantsDir())
 		if errors.Is(err, fs.ErrNotExist) && d.lists() && strings.HasPrefix(name, "/") && isPattern(o.at.base()) {
 			// ReadDir goes on with it. A name that is not absolute is what follows LIST, with the options in front.
@@ -199,6 +202,7 @@ func (d *driver) remove(ctx context.Context, at place, key string) error {
 	if err := d.s.store.Delete(ctx, at.bucket, key, object.Condition{}); err != nil {
 		return err
 	}
+	d.s.broken.forget(at)
 	d.tookFrom(at.parent())
 	return nil
 }

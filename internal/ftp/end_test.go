@@ -84,10 +84,11 @@ func TestIdle(t *testing.T) {
 func TestLoginTime(t *testing.T) {
 	r := newRig(t)
 	c := r.dial()
+	c.cmd(200, "NOOP") // the door waits for a command now
 	r.door.mu.Lock()
 	for x := range r.door.sessions {
 		x.conn.mu.Lock()
-		x.conn.loginBy = time.Now()
+		x.conn.loginBy = time.Now().Add(time.Second)
 		x.conn.mu.Unlock()
 	}
 	r.door.mu.Unlock()

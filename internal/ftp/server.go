@@ -32,6 +32,7 @@ type Server struct {
 	gate     *gate
 	throttle *throttle
 	uploads  chan struct{} // holds an element for each upload that is being stored
+	broken   *broken
 	connect  time.Duration // how long a data connection may take to come
 
 	leases    closers[*lease]
@@ -58,7 +59,7 @@ func New(cfg Config, store *object.Store, log zerolog.Logger) (*Server, error) {
 		return nil, errors.New("ftp: no store")
 	}
 	s := &Server{
-		cfg: cfg.withDefaults(), store: store, log: log, gate: newGate(), throttle: newThrottle(time.Now), connect: connectTime,
+		cfg: cfg.withDefaults(), store: store, log: log, gate: newGate(), throttle: newThrottle(time.Now), broken: newBroken(time.Now), connect: connectTime,
 		uploads: make(chan struct{}, maxUploads), listeners: make(map[net.Listener]struct{}),
 		sessions: make(map[*session]struct{}), of: make(map[netip.Addr]int),
 	}
@@ -114,6 +115,7 @@ func (s *Server) begin(l net.Listener) bool {
 
 // admit takes a connection in, or refuses it with 421: ftpserverlib could only say 500.
 func (s *Server) admit(conn net.Conn) {
+	inlineUrgent(conn)
 	x := newSession(s, conn)
 	if refusal := s.enter(x); refusal != "" {
 		s.log.Warn().Str("remote", x.remote.String()).Str("event", "denied").Msg("refused a session: " + refusal)

@@ -43,6 +43,7 @@ func (d *driver) GetHandle(name string, flags int, offset int64) (ftpserver.File
 // its end. ReadFrom does not fail; Close says what went wrong, in words that ftpserverlib passes on as they are.
 type upload struct {
 	*operation
+	cc     ftpserver.ClientContext
 	offset int64 // of the file that is stored, where what comes follows; or atEnd
 	err    error // why nothing is stored
 }
@@ -61,7 +62,7 @@ func (d *driver) upload(verb, name string, offset int64) (ftpserver.FileTransfer
 	if err := safely(func() error { return d.mayStore(o.ctx, o.at, offset) }); err != nil {
 		return nil, o.end(err)
 	}
-	return &upload{operation: o, offset: offset}, nil
+	return &upload{operation: o, cc: d.cc, offset: offset}, nil
 }
 
 // mayStore spares the client an upload that could not be stored.
@@ -83,7 +84,7 @@ func (d *driver) mayStore(ctx context.Context, at place, offset int64) error {
 	case cur.dir:
 		return errDirUpload
 	}
-	if offset > cur.size {
+	if offset > cur.size || offset != 0 && d.s.broken.has(at) {
 		return errRest
 	}
 	return nil
@@ -158,6 +159,9 @@ func (u *upload) ended() error {
 	if u.conn.gone() {
 		return errGone
 	}
+	if u.cc.GetLastCommand() == "ABOR" {
+		return errAborted // which ftpserverlib has answered already, though there was no connection left to break off
+	}
 	return io.EOF
 }
 
@@ -189,4 +193,13 @@ func (u *upload) TransferError(err error) {
 }
 
 // Close implements io.Closer.
-func (u *upload) Close() error { return u.end(u.err) }
+func (u *upload) Close() error {
+	switch {
+	case u.offset != 0:
+	case u.err == nil:
+		u.s.broken.forget(u.at)
+	default:
+		u.s.broken.add(u.at)
+	}
+	return u.end(u.err)
+}
