@@ -24,10 +24,7 @@ func (s testStore) giveAway(t *testing.T) {
 	err := filepath.WalkDir(s.dir, func(path string, _ fs.DirEntry, err error) error {
 		return errors.Join(err, os.Lchown(path, 64121, 64122))
 	})
-	for dir := filepath.Dir(s.dir); err == nil && dir != os.TempDir(); dir = filepath.Dir(dir) {
-		err = os.Chmod(dir, 0o755)
-	}
-	if err != nil {
+	if err := errors.Join(err, os.Chmod(filepath.Dir(s.dir), 0o755)); err != nil {
 		t.Fatal(err)
 	}
 }
