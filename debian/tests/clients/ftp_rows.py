@@ -176,7 +176,7 @@ ok("REST and STOR behind the end", said.startswith("55") and stored("rows/r") ==
 ask(ftp, "REST 0")
 
 # ABOR.
-for verb in ("STOR new", "STOR r", "APPE r"):
+for verb in ("STOR new", "APPE r", "STOR r"):
     data = ftp.transfercmd(verb)
     data.sendall(bytes(300000))
     said = ask(ftp, "ABOR")
@@ -184,6 +184,8 @@ for verb in ("STOR new", "STOR r", "APPE r"):
     ok(f"ABOR of {verb}", said.startswith("426") and ftp.getmultiline().startswith("226"), said)
 ok("leaves nothing new", s3.do("HEAD", "rows/new")[0] == 404)
 ok("and what was there", stored("rows/r") == b"0123XY")
+answers("which nobody goes on with", "SIZE r", "550")
+answers("nor appends to", "APPE r", "550")
 put("aborted", bytes(60000000))
 data = ftp.transfercmd("RETR aborted")
 data.recv(1000)
