@@ -11,9 +11,10 @@ import (
 
 const (
 	// lingerTime and lingerBytes bound how much of a refused upload is still taken off the wire, so that a client which
-	// reads only when it has sent everything finds the answer and not a reset connection.
+	// reads only when it has sent everything finds the answer and not a reset connection. What the kernels of both ends
+	// hold of a connection may be 10 MiB by default (tcp_rmem, tcp_wmem), so one that stops at once finds it too.
 	lingerTime  = 2 * time.Second
-	lingerBytes = 1 << 20
+	lingerBytes = 16 << 20
 )
 
 // pace is how slow a client may be. There is no limit on the time of an upload as a whole.

@@ -199,7 +199,7 @@ func TestExists(t *testing.T) {
 		before := r.stored()
 		req := post("/"+token, nil)
 		body := &counter{Reader: io.MultiReader(strings.NewReader(strings.TrimSuffix(string(simpleForm("x", "")), "\r\n--b--\r\n")),
-			io.LimitReader(zeros{}, 10<<20))}
+			io.LimitReader(zeros{}, 3*lingerBytes))}
 		req.Body, req.ContentLength = io.NopCloser(body), -1
 		w := r.do(req)
 		wantAnswer(t, w, 405, "file exists")

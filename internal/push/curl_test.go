@@ -94,7 +94,7 @@ func TestCurl(t *testing.T) {
 func TestCurlRefused(t *testing.T) {
 	r := newRig(t)
 	url := r.serve().URL
-	large := writeFile(t, "large.tar", strings.Repeat("0123456789abcdef", 16<<20/16))
+	large := writeFile(t, "large.tar", strings.Repeat("0123456789abcdef", 4*lingerBytes/16))
 	wantAnswer(t, r.push(nameToken, "large.tar", "content"), 200, "")
 	before := r.stored()
 	for name, row := range map[string]struct {
