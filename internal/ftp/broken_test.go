@@ -1,11 +1,15 @@
 package ftp
 
 import (
+	"errors"
+	"io"
 	"net"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	ftpserver "github.com/fclairamb/ftpserverlib"
 )
 
 // cut breaks an upload off by a reset of its data connection.
@@ -100,6 +104,27 @@ func TestAbortBehindTheData(t *testing.T) {
 	c.cmd(200, "NOOP") // waits for the end of the transfer
 	if got, _ := r.content("kept"); got != "as it was" {
 		t.Errorf("%q", got)
+	}
+}
+
+// said is a session whose last command is this.
+type said struct {
+	ftpserver.ClientContext
+	command string
+}
+
+func (s said) GetLastCommand() string { return s.command }
+
+// When all data has come there is no connection left to break off: the upload itself looks for ABOR.
+func TestAbortWithoutData(t *testing.T) {
+	r := newRig(t)
+	for command, want := range map[string]error{"STOR": io.EOF, "ABOR": errAborted} {
+		near, far := net.Pipe()
+		u := &upload{operation: &operation{session: newSession(r.door, near)}, cc: said{command: command}}
+		if err := u.ended(); !errors.Is(err, want) {
+			t.Errorf("%s: %v", command, err)
+		}
+		_, _ = near.Close(), far.Close()
 	}
 }
 
