@@ -84,12 +84,15 @@ type vfs struct {
 	tables map[kind]*table
 	opened map[uintptr]string // names of open files, when there is a hook
 	keep   []any              // functions that SQLite knows by address
+
+	databases map[uintptr]*frames // by the name that SQLite has given
+	logs      map[uintptr]*frames // by open file, of databases and of their logs
 }
 
-// kind of a file: by which methods the system handles it, and whether it is a database.
+// kind of a file: by which methods the system handles it, and whether it is a database or the log of one.
 type kind struct {
-	system uintptr
-	paged  bool
+	system     uintptr
+	paged, log bool
 }
 
 // table holds the methods of one kind of file.
@@ -114,7 +117,10 @@ func Register(name string, hook func(Op) error) error {
 	if system == 0 {
 		return errors.New("SQLite has no file system")
 	}
-	v := &vfs{hook: hook, tables: make(map[kind]*table), opened: make(map[uintptr]string)}
+	v := &vfs{
+		hook: hook, tables: make(map[kind]*table), opened: make(map[uintptr]string),
+		databases: make(map[uintptr]*frames), logs: make(map[uintptr]*frames),
+	}
 	v.below = *(*sqlite3.Tsqlite3_vfs)(pointer(system))
 	here := v.below
 	here.FpNext = 0
@@ -198,13 +204,15 @@ func (v *vfs) open(tls *libc.TLS, _, name, file uintptr, flags int32, out uintpt
 	if v.hook != nil {
 		v.opened[file] = base
 	}
+	paired := v.pair(tls, name, file, flags)
 	paged := flags&sqlite3.SQLITE_OPEN_MAIN_DB != 0
-	if !paged && v.hook == nil {
+	if !paged && !paired && v.hook == nil {
 		return rc
 	}
-	t, err := v.table(tls, kind{*methods, paged})
+	t, err := v.table(tls, kind{*methods, paged, paired && !paged})
 	if err != nil {
 		delete(v.opened, file)
+		v.unpair(tls, file)
 		call[func(*libc.TLS, uintptr) int32]((*sqlite3.Tsqlite3_io_methods)(pointer(*methods)).FxClose)(tls, file)
 		*methods = 0
 		return sqlite3.SQLITE_NOMEM
@@ -220,13 +228,21 @@ func (v *vfs) table(tls *libc.TLS, k kind) (*table, error) {
 	}
 	t := &table{v: v, below: *(*sqlite3.Tsqlite3_io_methods)(pointer(k.system))}
 	here := t.below
+	here.FxClose = v.function(t.close)
 	if v.hook != nil {
 		here.FxWrite = v.function(t.write)
 		here.FxSync = v.function(t.sync)
 		here.FxTruncate = v.function(t.truncate)
-		here.FxClose = v.function(t.close)
+	}
+	if k.log {
+		here.FxRead = v.function(t.readFrames)
+		here.FxWrite = v.function(t.writeFrames)
+		here.FxSync = v.function(t.syncFrames)
+		here.FxTruncate = v.function(t.truncateFrames)
+		here.FxFileSize = v.function(t.sizeOfFrames)
 	}
 	if k.paged {
+		here.FxShmLock = v.function(t.lockShared)
 		here.FxRead = v.function(t.readPage)
 		here.FxWrite = v.function(t.writePage)
 		here.FxDeviceCharacteristics = v.function(t.characteristics)
@@ -261,11 +277,9 @@ func (t *table) writePage(tls *libc.TLS, file, buf uintptr, n int32, off int64) 
 }
 
 func (t *table) write(tls *libc.TLS, file, buf uintptr, n int32, off int64) int32 {
-	if t.v.hook != nil {
-		op := Op{Do: "write", File: t.v.nameOf(file), Data: memory(buf, n), Off: off}
-		if rc := t.v.ask(op, sqlite3.SQLITE_IOERR_WRITE); rc != sqlite3.SQLITE_OK {
-			return rc
-		}
+	op := Op{Do: "write", File: t.v.nameOf(file), Data: memory(buf, n), Off: off}
+	if rc := t.v.ask(op, sqlite3.SQLITE_IOERR_WRITE); rc != sqlite3.SQLITE_OK {
+		return rc
 	}
 	return call[func(*libc.TLS, uintptr, uintptr, int32, int64) int32](t.below.FxWrite)(tls, file, buf, n, off)
 }
@@ -294,6 +308,7 @@ func (t *table) truncate(tls *libc.TLS, file uintptr, size int64) int32 {
 func (t *table) close(tls *libc.TLS, file uintptr) int32 {
 	t.v.mu.Lock()
 	delete(t.v.opened, file)
+	t.v.unpair(tls, file)
 	t.v.mu.Unlock()
 	return call[func(*libc.TLS, uintptr) int32](t.below.FxClose)(tls, file)
 }
@@ -309,8 +324,11 @@ func (v *vfs) remove(tls *libc.TLS, _, name uintptr, syncDir int32) int32 {
 	return call[func(*libc.TLS, uintptr, uintptr, int32) int32](v.below.FxDelete)(tls, v.here, name, syncDir)
 }
 
-// ask asks the hook, and returns code when it says no.
+// ask asks the hook, if there is one, and returns code when it says no.
 func (v *vfs) ask(op Op, code int32) int32 {
+	if v.hook == nil {
+		return sqlite3.SQLITE_OK
+	}
 	err := v.hook(op)
 	switch {
 	case err == nil:
@@ -321,7 +339,11 @@ func (v *vfs) ask(op Op, code int32) int32 {
 	return code
 }
 
+// nameOf is the name of an open file, when there is a hook.
 func (v *vfs) nameOf(file uintptr) string {
+	if v.hook == nil {
+		return ""
+	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.opened[file]
