@@ -50,6 +50,8 @@ func (d *roomy) Totals(_ context.Context, rest func()) (object.Totals, error) {
 
 func (d *roomy) Space() (free, size int64, err error) { return 3 << 30, 100 << 30, nil }
 
+func (d *roomy) Room(int64) error { return nil }
+
 func (d *roomy) Arrived(ctx context.Context, bucket string) (time.Time, error) {
 	if d.asked != nil {
 		d.asked <- struct{}{}

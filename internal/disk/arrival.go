@@ -59,10 +59,10 @@ func (c *committer) writeArrivals(ctx context.Context, g *group) error {
 	return nil
 }
 
-// fed yields the buckets into which a plan brings something. New attributes bring nothing, nor does a new name in the same bucket.
+// fed yields the buckets into which a plan brings something. A new name in the same bucket brings nothing.
 func (p *plan) fed(yield func(int64) bool) {
 	for _, k := range p.keys {
-		if k.info != nil && !k.amends && !yield(k.bucket) {
+		if k.brings && !yield(k.bucket) {
 			return
 		}
 	}

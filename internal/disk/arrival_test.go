@@ -47,7 +47,7 @@ func TestArrivedIsWrittenOnceAMinuteAndFollowsTheClock(t *testing.T) {
 	}
 }
 
-// TestRenamesAndAmendmentsFeedNoBucket makes names and attributes new, long after something came: an alarm that waits for something
+// TestRenamesAndAmendmentsFeedNoBucket makes names, attributes and directories new, long after something came: an alarm that waits for something
 // must not be silenced by that. What is renamed from another bucket has come.
 func TestRenamesAndAmendmentsFeedNoBucket(t *testing.T) {
 	d := openTest(t, t.TempDir())
@@ -60,6 +60,7 @@ func TestRenamesAndAmendmentsFeedNoBucket(t *testing.T) {
 	}
 	put(t, s, "a", []byte("content"))
 	put(t, s, "d/b", []byte("content"))
+	put(t, s, "left/last", []byte("content"))
 	clock.Time = start.Add(time.Hour)
 	for _, opts := range []object.RenameOptions{
 		{FromBucket: "bucket", From: "a", ToBucket: "bucket", To: "b"},
@@ -71,6 +72,10 @@ func TestRenamesAndAmendmentsFeedNoBucket(t *testing.T) {
 		}
 	}
 	if _, err := s.Amend(t.Context(), "bucket", "b", func(a *object.Attrs) { a.Meta["mtime"] = "1" }); err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, "made/", nil)
+	if err := s.Remove(t.Context(), "bucket", "left/last", object.Condition{}); err != nil {
 		t.Fatal(err)
 	}
 	if got := arrived(t, d); !got.Equal(start) {

@@ -72,7 +72,7 @@ type writeStatements struct {
 	insertRef, putPack, sealPack      *sql.Stmt
 	anyUpload, openUpload, doneUpload *sql.Stmt
 	putPart, partFiles, delParts      *sql.Stmt
-	delUpload                         *sql.Stmt
+	putUpload, delUpload              *sql.Stmt
 	lastPart, arrived                 *sql.Stmt
 }
 
@@ -140,6 +140,7 @@ func (c *committer) queries() map[**sql.Stmt]string {
 		&c.st.putPart:    `INSERT OR REPLACE INTO parts (upload, number, file, info) VALUES (?, ?, ?, ?)`,
 		&c.st.partFiles: `SELECT p.number, f.hash FROM parts p LEFT JOIN files f ON f.id = p.file
 			WHERE p.upload = ? ORDER BY p.number`,
+		&c.st.putUpload: `INSERT INTO uploads (id, bucket, key, created, done, info) VALUES (?, ?, ?, ?, 0, ?)`,
 		&c.st.delUpload: `DELETE FROM uploads WHERE id = ?`,
 		&c.st.delParts:  `DELETE FROM parts WHERE upload = ?`,
 		&c.st.arrived:   `UPDATE buckets SET arrived = ? WHERE id = ?`,

@@ -71,6 +71,9 @@ type Driver struct {
 	files  *fileCache
 	sound  soundChunks
 
+	remembered  atomic.Int64 // chunks that sessions remember of xorbs that they have staged
+	mayRemember int64        // how many that should be: rememberAll
+
 	sweeping sync.Mutex // one sweep at a time
 	buckets  sync.Map   // names of buckets that were there when somebody last looked
 	damaged  sync.Map   // xet.Hash of xorbs whose damage is in the catalog
@@ -122,6 +125,7 @@ func open(ctx context.Context, dir string, opts Options) (_ *Driver, err error) 
 	}
 	d := &Driver{
 		dir: dir, fs: opts.fs, now: time.Now, vfs: cmp.Or(opts.vfs, sums), floor: opts.MinFree, pack: cmp.Or(opts.packSize, packSize),
+		mayRemember: rememberAll,
 	}
 	if d.fs == nil {
 		d.fs = osFS(dir)
@@ -137,7 +141,7 @@ func open(ctx context.Context, dir string, opts Options) (_ *Driver, err error) 
 		if err != nil {
 			return nil, err
 		}
-		d.floor = min(size/100, 2<<30)
+		d.floor = object.KeptFree(size)
 	}
 	var undo []func() error
 	defer func() {

@@ -108,7 +108,7 @@ func TestFaults(t *testing.T) {
 				for ; faultRun(t, p, store, &fault{kind: kind, n: k}); k += step {
 					runs++
 				}
-				if k < 150 {
+				if k < 120 {
 					t.Errorf("only %d calls were there to fail", k)
 				}
 				t.Logf("%d of some %d calls were failed, each in a run of its own", runs, k)

@@ -111,6 +111,9 @@ func (w *faultWork) rename(ctx context.Context, round string, body func(int) []b
 	moved := map[string][]byte{from + "joint": nil, from + "two": nil, to + "joint": one, to + "two": two}
 	w.change("rename many", moved, rename(from, to))
 	w.change("rename onto something", map[string][]byte{to + "two": nil, over: two}, rename(to+"two", over))
+	w.change("remove the last of a directory", map[string][]byte{to + "joint": nil, to: {}}, func() error {
+		return w.s.Remove(ctx, "bucket", to+"joint", object.Condition{})
+	})
 }
 
 // append goes on from within an object that is there.

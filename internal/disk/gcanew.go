@@ -62,7 +62,8 @@ func (m *mover) session(ctx context.Context) (*session, error) {
 		if err != nil {
 			return nil, err
 		}
-		m.sess = s.(*session) //nolint:errcheck,forcetypeassert // Begin makes no other
+		m.sess = s.(*session)                //nolint:errcheck,forcetypeassert // Begin makes no other
+		m.sess.most = moverBytes + packLimit // all that is small goes into packs again
 	}
 	return m.sess, nil
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+
+	"hugbucket/internal/object"
 )
 
 // Glance is what can be told of a store without following each object to its chunks, in bytes where nothing else is said.
@@ -18,7 +20,9 @@ type Glance struct {
 // DedupRatio is how many times the room of their xorbs the objects would take without deduplication; 0 when there are none.
 func (g *Glance) DedupRatio() float64 { return ratio(g.Logical, g.Used) }
 
-// Free returns how many bytes of the file system are free, and how many of these are kept free for deletions.
+var _ object.Reserve = (*Driver)(nil)
+
+// Free implements object.Reserve: how many bytes of the file system are free, and how many of these are kept free for deletions.
 func (d *Driver) Free() (free, floor int64, err error) {
 	free, _, err = d.fs.free()
 	return free, d.floor, ioError(err)

@@ -31,6 +31,9 @@ type request struct {
 	changes []object.Change
 	part    *partRequest                    // to be stored, in place of changes
 	rename  *object.RenameOptions           // to be done, in place of changes
+	begins  *object.Upload                  // to be begun, in place of changes
+	aborts  string                          // the id of an upload to be aborted, in place of changes
+	leave   *object.Info                    // the marker that goes with it; nil for none
 	rows    func(ctx context.Context) error // writes rows in place of changes and files; of collection
 	done    chan struct{}                   // closed when err is set
 	err     error
@@ -48,9 +51,9 @@ func (r *request) bytes() int {
 	return n
 }
 
-// adds says whether the request makes a key name something, or a part be there.
+// adds says whether the request makes a key name something, or an upload or a part be there.
 func (r *request) adds() bool {
-	return r.part != nil || r.rename != nil || slices.ContainsFunc(r.changes, func(ch object.Change) bool { return ch.New != nil })
+	return r.part != nil || r.rename != nil || r.begins != nil || slices.ContainsFunc(r.changes, func(ch object.Change) bool { return ch.New != nil })
 }
 
 // submit commits a request and waits for the outcome.

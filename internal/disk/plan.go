@@ -20,6 +20,8 @@ type plan struct {
 	done  []plannedUpload
 
 	rename *plannedRename
+	begun  *uploadRow // nil for none
+	aborts string     // empty for none
 
 	byHash map[xet.Hash]*plannedFile
 	xorbs  map[xet.Hash]*plannedXorb // that the rows of staged files refer to
@@ -45,14 +47,6 @@ type plannedXorb struct {
 	staged  *stagedXorb // nil when it can only be one that is stored
 }
 
-type plannedKey struct {
-	bucket int64
-	key    []byte
-	info   []byte // nil deletes
-	file   *plannedFile
-	amends bool // it brings nothing
-}
-
 // planFor evaluates a request against the catalog as the transaction sees it.
 func (c *committer) planFor(ctx context.Context, r *request) (*plan, error) {
 	p := &plan{sess: r.sess, byHash: make(map[xet.Hash]*plannedFile), xorbs: make(map[xet.Hash]*plannedXorb)}
@@ -61,7 +55,11 @@ func (c *committer) planFor(ctx context.Context, r *request) (*plan, error) {
 	case r.part != nil:
 		err = c.planPart(ctx, p, r.part)
 	case r.rename != nil:
-		err = c.planRename(ctx, p, *r.rename)
+		err = c.planRename(ctx, p, r)
+	case r.begins != nil:
+		err = c.planUpload(ctx, p, *r.begins)
+	case r.aborts != "":
+		err = c.planAbort(ctx, p, r.aborts)
 	default:
 		err = c.planKeys(ctx, p, r)
 	}
@@ -112,8 +110,12 @@ func (c *committer) planKeys(ctx context.Context, p *plan, r *request) error {
 			}
 		}
 		changed[at] = ch.New
-		k := plannedKey{bucket: id, key: []byte(ch.Key), amends: ch.Amends != nil}
+		k := plannedKey{bucket: id, key: []byte(ch.Key)}
+		if k.leave, err = planMarker(id, ch.Leave); err != nil {
+			return fail(err)
+		}
 		if ch.New != nil {
+			k.brings = ch.Amends == nil && !ch.New.IsMarker()
 			if err := c.planFile(ctx, p, ch.New.File); err != nil {
 				return fail(err)
 			}
@@ -238,12 +240,17 @@ func (c *committer) write(ctx context.Context, p *plan) error {
 		} else {
 			_, err = c.st.putKey.ExecContext(ctx, k.bucket, k.key, k.file.id, k.info)
 		}
+		if err == nil {
+			err = c.writeMarker(ctx, p, k.leave)
+		}
 		if err != nil {
 			return err
 		}
 	}
-	if err := c.renameKeys(ctx, p.rename); err != nil {
-		return err
+	if p.rename != nil {
+		if err := c.renameKeys(ctx, p); err != nil {
+			return err
+		}
 	}
 	return c.writeUploads(ctx, p)
 }

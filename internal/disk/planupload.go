@@ -49,6 +49,30 @@ func (c *committer) openUpload(ctx context.Context, id string) (uploadRow, objec
 	return row, up, err
 }
 
+// planUpload sees that there is the bucket of an upload to be begun, and no upload of its id.
+func (c *committer) planUpload(ctx context.Context, p *plan, u object.Upload) error {
+	at, err := c.bucketID(ctx, u.Bucket)
+	if err != nil {
+		return err
+	}
+	_, err = scanUpload(c.st.anyUpload.QueryRowContext(ctx, u.ID))
+	if err := foundUpload(err); err == nil {
+		return fmt.Errorf("there is an upload %s", u.ID)
+	} else if !errors.Is(err, object.ErrNoUpload) {
+		return err
+	}
+	u.Done = nil
+	p.begun = &uploadRow{id: u.ID, bucket: u.Bucket, at: at, key: []byte(u.Key)}
+	return p.begun.seal(u)
+}
+
+// planAbort sees that an upload is open; what its row says may be damaged.
+func (c *committer) planAbort(ctx context.Context, p *plan, id string) error {
+	p.aborts = id
+	_, err := scanUpload(c.st.openUpload.QueryRowContext(ctx, id))
+	return foundUpload(err)
+}
+
 // planPart sees that an upload is open, and the file of its part stored or staged.
 func (c *committer) planPart(ctx context.Context, p *plan, r *partRequest) error {
 	if _, _, err := c.openUpload(ctx, r.upload); err != nil {
@@ -122,8 +146,21 @@ func (c *committer) sameParts(ctx context.Context, want *object.Completion) (err
 	return nil
 }
 
-// writeUploads makes the plan's rows of a part and of uploads that are done.
+// writeUploads makes the plan's rows of a part and of uploads that are begun, aborted and done.
 func (c *committer) writeUploads(ctx context.Context, p *plan) error {
+	if u := p.begun; u != nil {
+		if _, err := c.st.putUpload.ExecContext(ctx, u.id, u.at, u.key, u.created, u.info); err != nil {
+			return err
+		}
+	}
+	if p.aborts != "" {
+		if _, err := c.st.delUpload.ExecContext(ctx, p.aborts); err != nil {
+			return err
+		}
+		if _, err := c.st.delParts.ExecContext(ctx, p.aborts); err != nil {
+			return err
+		}
+	}
 	if r := p.part; r != nil {
 		if _, err := c.st.putPart.ExecContext(ctx, r.upload, r.number, r.file.id, r.info); err != nil {
 			return err

@@ -16,14 +16,15 @@ type plannedRename struct {
 	object.RenameOptions
 	from, to int64 // buckets
 	keys     int
+	leave    *plannedKey
 }
 
 // Rename implements object.Session.
-func (s *session) Rename(ctx context.Context, opts object.RenameOptions) (int, error) {
+func (s *session) Rename(ctx context.Context, opts object.RenameOptions, leave *object.Info) (int, error) {
 	if s.err != nil {
 		return 0, s.err
 	}
-	r := &request{sess: s, rename: &opts}
+	r := &request{sess: s, rename: &opts, leave: leave}
 	if s.err = s.commit(ctx, r); s.err != nil {
 		return 0, s.err
 	}
@@ -31,7 +32,8 @@ func (s *session) Rename(ctx context.Context, opts object.RenameOptions) (int, e
 }
 
 // planRename sees that there is something to rename, and nothing in the way.
-func (c *committer) planRename(ctx context.Context, p *plan, opts object.RenameOptions) (err error) {
+func (c *committer) planRename(ctx context.Context, p *plan, req *request) (err error) {
+	opts := *req.rename
 	r := &plannedRename{RenameOptions: opts}
 	if r.from, err = c.bucketID(ctx, opts.FromBucket); err != nil {
 		return err
@@ -62,7 +64,8 @@ func (c *committer) planRename(ctx context.Context, p *plan, opts object.RenameO
 		}
 	}
 	p.rename = r
-	return nil
+	r.leave, err = planMarker(r.from, req.leave)
+	return err
 }
 
 // span returns the first key that a name of a rename stands for, and the first behind them.
@@ -82,8 +85,9 @@ func (c *committer) countKeys(ctx context.Context, bucket int64, name string, mo
 }
 
 // renameKeys gives rows their new names, a page of them at a time. Those that have theirs are not found under the old one.
-func (c *committer) renameKeys(ctx context.Context, r *plannedRename) error {
-	if r == nil || r.Same() {
+func (c *committer) renameKeys(ctx context.Context, p *plan) error {
+	r := p.rename
+	if r.Same() {
 		return nil
 	}
 	first, end := span(r.From, r.Many())
@@ -102,7 +106,7 @@ func (c *committer) renameKeys(ctx context.Context, r *plannedRename) error {
 			}
 		}
 		if len(page) < renamePage {
-			return nil
+			return c.writeMarker(ctx, p, r.leave)
 		}
 	}
 }

@@ -12,9 +12,13 @@ import (
 // errClosed is returned for the use of a session that is closed or has failed.
 var errClosed = errors.New("session is closed")
 
-// remembered is how many staged xorbs a session looks for known chunks in: the newest ones, so that an upload of any
-// length takes bounded memory.
-const remembered = 32
+// A session looks for known chunks also in the xorbs that it has staged, the newest ones, so that an upload of any length takes
+// bounded memory: some 90 bytes for each chunk. rememberAll is how many chunks of those all sessions know together, rememberEach how
+// many each may know whatever the others do.
+const (
+	rememberAll  = 512 << 10
+	rememberEach = 4 << 10
+)
 
 // session implements object.Session.
 type session struct {
@@ -25,8 +29,11 @@ type session struct {
 	open   *xorbWriter         // the xorb in the making
 	staged []*stagedXorb       // in the order of staging
 	byHash map[xet.Hash]int    // the last of that hash in staged
-	bodies int64               // bytes of those that are kept in memory
-	places map[uint64]staged64 // chunks of the last remembered staged xorbs, by the first 64 bits of their hashes
+	bodies int64               // bytes of those that are kept in memory,
+	most   int64               // and how many that may be
+	places map[uint64]staged64 // chunks of the staged xorbs from oldest on, by the first 64 bits of their hashes
+	oldest int                 // before it, xorbs with files of their own are forgotten
+	chunks int                 // in staged xorbs that are not forgotten; counted in Driver.remembered
 	files  map[xet.Hash]xet.Reconstruction
 	whole  map[xet.Hash]bool // files that were stored, and not damaged, when the last commit began
 
@@ -37,8 +44,9 @@ type session struct {
 	used, proved int64 // bytes of known chunks, about, and of xorbs that were read to know that they can be
 }
 
-// bodyBytes is how much of staged xorbs a session keeps in memory for the pack; what comes after gets files of its own.
-const bodyBytes = 8 << 20
+// bodyBytes is how much of staged xorbs an upload's session keeps in memory for the pack; what comes after gets files of its own. There
+// is more than one only where 500 MiB compress to less than packLimit.
+const bodyBytes = 2 << 20
 
 // rowsKept is how many rows a session remembers.
 const rowsKept = 256
@@ -71,7 +79,7 @@ func (d *Driver) Begin(ctx context.Context) (object.Session, error) {
 	if err := live(ctx); err != nil {
 		return nil, err
 	}
-	return &session{d: d, pin: d.proc.pin()}, nil
+	return &session{d: d, pin: d.proc.pin(), most: bodyBytes}, nil
 }
 
 // ready returns why the session cannot go on, if it cannot.
@@ -169,9 +177,16 @@ func (s *session) stage(x *stagedXorb) {
 	for i, c := range x.info.Chunks {
 		s.places[c.Hash.Truncated()] = staged64{n, uint32(i)}
 	}
-	if n >= remembered {
-		s.forget(n - remembered)
+	s.remember(len(x.info.Chunks))
+	for ; s.oldest < n && s.chunks > rememberEach && s.d.remembered.Load() > s.d.mayRemember; s.oldest++ {
+		s.forget(s.oldest)
 	}
+}
+
+// remember counts chunks that are remembered from now on, or no more.
+func (s *session) remember(chunks int) {
+	s.chunks += chunks
+	s.d.remembered.Add(int64(chunks))
 }
 
 // forget drops what is remembered of the chunks of a staged xorb, but only if it lies in a file of its own, where its
@@ -181,6 +196,7 @@ func (s *session) forget(n int) {
 	if !x.own {
 		return
 	}
+	s.remember(-len(x.info.Chunks))
 	for _, c := range x.info.Chunks {
 		if at, ok := s.places[c.Hash.Truncated()]; ok && at.xorb == n {
 			delete(s.places, c.Hash.Truncated())
@@ -370,6 +386,7 @@ func (s *session) Close() error {
 		s.d.litter.Store(true)
 	}
 	s.err = errClosed
+	s.remember(-s.chunks)
 	s.pin.release()
 	s.staged, s.byHash, s.places, s.files, s.whole, s.rows, s.last = nil, nil, nil, nil, nil, nil, nil
 	return errors.Join(errs...)

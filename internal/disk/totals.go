@@ -23,3 +23,6 @@ func (d *Driver) Space() (free, size int64, err error) {
 	free, size, err = d.fs.free()
 	return free, size, ioError(err)
 }
+
+// Room implements object.Usage. What is kept free is no room.
+func (d *Driver) Room(n int64) error { return d.room(n) }

@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"errors"
 	"testing"
 
 	"hugbucket/internal/object"
@@ -29,5 +30,17 @@ func checkTotals(t *testing.T, d *Driver, s Stats) {
 	}
 	if free, size, err := d.Space(); err != nil || free <= 0 || free > size {
 		t.Errorf("%d of %d free, %v", free, size, err)
+	}
+}
+
+// TestRoom: what is kept free is no room.
+func TestRoom(t *testing.T) {
+	d := openTest(t, t.TempDir())
+	if err := d.Room(1); err != nil {
+		t.Error(err)
+	}
+	d.floor = 1 << 60
+	if err := d.Room(1); !errors.Is(err, object.ErrNoSpace) {
+		t.Errorf("above a floor of %d: %v", d.floor, err)
 	}
 }

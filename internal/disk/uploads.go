@@ -21,23 +21,7 @@ func scanUpload(row scanner) (u uploadRow, err error) {
 
 // CreateUpload implements object.Uploads.
 func (d *Driver) CreateUpload(ctx context.Context, u object.Upload) error {
-	if err := d.room(0); err != nil {
-		return err
-	}
-	u.Done = nil
-	return d.commit.tx(ctx, func(ctx context.Context) error {
-		at, err := d.commit.bucketID(ctx, u.Bucket)
-		if err != nil {
-			return err
-		}
-		row := uploadRow{id: u.ID, bucket: u.Bucket, at: at, key: []byte(u.Key)}
-		if err := row.seal(u); err != nil {
-			return err
-		}
-		_, err = d.commit.conn.ExecContext(ctx, `INSERT INTO uploads (id, bucket, key, created, done, info) VALUES (?, ?, ?, ?, 0, ?)`,
-			row.id, row.at, row.key, row.created, row.info)
-		return err
-	})
+	return d.commit.submit(ctx, &request{sess: &session{}, begins: &u})
 }
 
 // Upload implements object.Uploads.
@@ -65,6 +49,11 @@ func (d *Driver) ListUploads(ctx context.Context, bucket string, q object.Upload
 	if err != nil {
 		return nil, false, err
 	}
+	first := q.Prefix
+	end, bounded := object.PrefixEnd(q.Prefix)
+	if q.Key != "" {
+		first, end, bounded = q.Key, q.Key+"\x00", true
+	}
 	// It goes on behind this place in the order of the listing.
 	after := struct {
 		key     string
@@ -72,8 +61,8 @@ func (d *Driver) ListUploads(ctx context.Context, bucket string, q object.Upload
 		id      string
 	}{q.AfterKey, math.MinInt64, ""}
 	switch {
-	case q.AfterKey < q.Prefix || q.AfterKey == "":
-		after.key = q.Prefix
+	case q.AfterKey < first || q.AfterKey == "":
+		after.key = first
 	case q.AfterID == "":
 		after.created = math.MaxInt64
 	default:
@@ -84,7 +73,6 @@ func (d *Driver) ListUploads(ctx context.Context, bucket string, q object.Upload
 			return nil, false, err
 		}
 	}
-	end, bounded := object.PrefixEnd(q.Prefix)
 	rows, err := d.reads.uploads.QueryContext(brief(ctx), id, blob(after.key), after.created, after.id, blob(end), !bounded, q.Limit+1)
 	if err != nil {
 		return nil, false, sqlError(err)
@@ -136,17 +124,19 @@ func (d *Driver) Parts(ctx context.Context, id string, after, limit int) (page [
 	return page, more, nil
 }
 
+// ForgetUploads implements object.Uploads.
+func (d *Driver) ForgetUploads(ctx context.Context, ids []string) error {
+	return d.commit.tx(ctx, func(ctx context.Context) error {
+		for _, id := range ids {
+			if _, err := d.commit.conn.ExecContext(ctx, `DELETE FROM uploads WHERE id = ? AND done = 1`, id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // AbortUpload implements object.Uploads.
 func (d *Driver) AbortUpload(ctx context.Context, id string) error {
-	return d.commit.tx(ctx, func(ctx context.Context) error {
-		res, err := d.commit.conn.ExecContext(ctx, `DELETE FROM uploads WHERE id = ? AND done = 0`, id)
-		if err != nil {
-			return err
-		}
-		if n, err := res.RowsAffected(); n == 0 || err != nil {
-			return errors.Join(object.ErrNoUpload, err)
-		}
-		_, err = d.commit.st.delParts.ExecContext(ctx, id)
-		return err
-	})
+	return d.commit.submit(ctx, &request{sess: &session{}, aborts: id})
 }

@@ -271,6 +271,27 @@ func TestDamagedUploads(t *testing.T) {
 	}
 }
 
+// TestUploadsBesideDamagedOnes asks for the uploads of one key between damaged ones of others.
+func TestUploadsBesideDamagedOnes(t *testing.T) {
+	d := openTest(t, t.TempDir())
+	s := newStore(t, d)
+	name, _ := uploadIn(t, s, "a")
+	uploadIn(t, s, "a\x00")
+	uploadIn(t, s, "a/b")
+	uploadIn(t, s, "\x00")
+	write(t, d, `UPDATE uploads SET info = x'00' WHERE key <> CAST('a' AS BLOB)`)
+	for _, limit := range []int{1, 1000} {
+		page, more, err := s.ListUploads(t.Context(), "bucket", object.UploadPage{Key: "a", Limit: limit})
+		if err != nil || more || len(page) != 1 || page[0].ID != name.ID {
+			t.Errorf("up to %d uploads: %v, %v, %v", limit, page, more, err)
+		}
+	}
+	if _, _, err := s.ListUploads(t.Context(), "bucket", object.UploadPage{Key: "a/b", Limit: 1}); !errors.Is(err, object.ErrCorrupt) {
+		t.Errorf("uploads of a key with a damaged one: %v", err)
+	}
+	write(t, d, `DELETE FROM uploads`)
+}
+
 // TestRebuildOfUploads rebuilds by a backup: what is in it of uploads that were completed since does not come again.
 func TestRebuildOfUploads(t *testing.T) {
 	dir := t.TempDir()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"hugbucket/internal/object"
 	"hugbucket/internal/xet"
@@ -98,8 +99,8 @@ func (x *xorbWriter) finish() (*stagedXorb, error) {
 		return nil, err
 	}
 	out := &stagedXorb{hash: info.Hash, chunks: len(info.Chunks), raw: info.RawSize(), info: info}
-	if x.f == nil && x.s.bodies+int64(x.buf.Len()) <= bodyBytes {
-		out.body = x.buf.Bytes()
+	if x.f == nil && x.s.bodies+int64(x.buf.Len()) <= x.s.most {
+		out.body = slices.Clone(x.buf.Bytes()) // the buffer may be twice as large
 		return out, nil
 	}
 	if err := x.flush(); err != nil {

@@ -33,12 +33,17 @@ func (s *Store) amendOnce(ctx context.Context, bucket, key string, change func(*
 		return Info{}, err
 	}
 	info := was
-	info.Attrs = Attrs{Headers: make(map[string]string), Meta: make(map[string]string)}
-	maps.Copy(info.Attrs.Headers, was.Attrs.Headers)
-	maps.Copy(info.Attrs.Meta, was.Attrs.Meta)
-	change(&info.Attrs)
-	if err := validAttrs(info.Attrs); err != nil {
+	if info.Attrs, err = was.Attrs.amended(change); err != nil {
 		return Info{}, err
 	}
 	return info, sess.Commit(ctx, []Change{{Bucket: bucket, Key: key, New: &info, Amends: &was}})
+}
+
+// amended returns attributes as change leaves a copy of them.
+func (a Attrs) amended(change func(*Attrs)) (Attrs, error) {
+	b := Attrs{Headers: make(map[string]string), Meta: make(map[string]string)}
+	maps.Copy(b.Headers, a.Headers)
+	maps.Copy(b.Meta, a.Meta)
+	change(&b)
+	return b, validAttrs(b)
 }

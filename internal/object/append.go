@@ -11,12 +11,12 @@ import (
 )
 
 // Append makes the object's content the first at bytes of what the key names, followed by what r yields until io.EOF; at < 0 is
-// all of it, and a missing key is empty. Otherwise it is as Put: attributes, note and time are those of opts, whose Size and
+// all of it, and a missing key is empty. Otherwise it is as Put: attributes (but see PutOptions.Amend), note and time are those of opts, whose Size and
 // digests are of what r yields, and whose condition is of what the key names. The file hash is that of one upload of all bytes.
 // Of what is stored only the last chunk that is kept is read, and when not all is kept, for the CRC, the shorter of what is kept and
 // what is not; but the time that it takes grows with the number of chunks. MD5 and SHA-256 of the whole are not known, unless
 // nothing is kept, or nothing but kept: then all stays that is known of the content. The commit demands that the key
-// still names what it named. Errors: InvalidError, also when at is beyond the size, ErrPrecondition, also when the object was changed or
+// still names what it named. Errors: InvalidError, also when at is beyond the size and the condition holds, ErrPrecondition, also when the object was changed or
 // deleted meanwhile, and the others of Put.
 func (s *Store) Append(ctx context.Context, bucket, key string, at int64, r io.Reader, opts PutOptions) (Info, error) { //nolint:revive // six things belong to it
 	err := validName(bucket, key)
@@ -37,10 +37,7 @@ func (s *Store) append(ctx context.Context, info Info, at int64, r io.Reader, op
 		return Info{}, err
 	}
 	defer func() { err = closeAfter(sess, err) }()
-	old, err := s.keep(ctx, sess, info, at)
-	if err == nil {
-		err = opts.If.Check(old.was)
-	}
+	old, err := s.keep(ctx, sess, info, at, opts.If)
 	if err == nil {
 		err = cmp.Or(tooLarge("object", opts.Size, MaxSize), tooLarge("object", old.size+opts.Size, MaxSize))
 	}
@@ -50,6 +47,9 @@ func (s *Store) append(ctx context.Context, info Info, at int64, r io.Reader, op
 	got, err := ingest(ctx, old.p, r, opts.WantSHA256 || opts.SHA256 != nil)
 	if err == nil {
 		err = opts.verify(got)
+	}
+	if err == nil && opts.Amend != nil {
+		info.Attrs, err = s.amendedNow(ctx, info.Bucket, info.Key, opts.Amend)
 	}
 	if err != nil {
 		return Info{}, err
@@ -63,6 +63,15 @@ func (s *Store) append(ctx context.Context, info Info, at int64, r io.Reader, op
 	return info, err
 }
 
+// amendedNow returns the attributes that a key has, as change leaves a copy of them; of a missing key, none.
+func (s *Store) amendedNow(ctx context.Context, bucket, key string, change func(*Attrs)) (Attrs, error) {
+	was, err := s.driver.Stat(ctx, bucket, key)
+	if err != nil && (errors.Is(err, ErrNoBucket) || !errors.Is(err, fs.ErrNotExist)) {
+		return Attrs{}, err
+	}
+	return was.Attrs.amended(change)
+}
+
 // kept is the beginning of what a key names, to go on from.
 type kept struct {
 	was  *Info // nil when the key was missing
@@ -71,14 +80,17 @@ type kept struct {
 	p    *packer // has them
 }
 
-// keep prepares the first at bytes of an object.
-func (s *Store) keep(ctx context.Context, sess Session, name Info, at int64) (k kept, err error) {
+// keep prepares the first at bytes of an object of which the condition holds.
+func (s *Store) keep(ctx context.Context, sess Session, name Info, at int64, cond Condition) (k kept, err error) {
 	was, content, err := s.driver.Open(ctx, name.Bucket, name.Key)
 	switch {
 	case err == nil:
 		defer func() { err = closeAfter(content, err) }()
 		k.was = &was
 	case errors.Is(err, ErrNoBucket) || !errors.Is(err, fs.ErrNotExist):
+		return k, err
+	}
+	if err := cond.Check(k.was); err != nil { // before the offset is looked at, which may be of another object
 		return k, err
 	}
 	if k.size = at; at < 0 {

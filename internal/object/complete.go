@@ -26,14 +26,16 @@ type CompleteOptions struct {
 	// Note is asked for Info.Note before anything is read; an error of it is Complete's. May be nil.
 	Note    func([]Part) (string, error)
 	ModTime time.Time // zero means now
+	// SHA256 is that of the content, by a caller who has seen all of it; nil when it is not known. It is not verified.
+	SHA256 []byte
 }
 
 // Complete joins parts of an upload to an object and deletes all parts, in one commit. Parts of the upload that are not named are
 // dropped. The object has the file hash of its bytes, however they were cut into parts; of what is stored only the seams are
-// read. Its ETag is the MD5 of the parts' MD5s, "-", and their number; MD5 and SHA-256 of its content are not known. An upload
-// that is done is completed again with success by the same parts, whatever the key names meanwhile, to the Info it got then.
-// parts are in order of numbers, at least one. Errors: InvalidError, ErrNoUpload, PartError, ErrTooLarge,
-// ErrPrecondition, ErrNoSpace.
+// read. Its ETag is the MD5 of the parts' MD5s, "-", and their number, or as ETagOf has it when one of those is not known; the MD5
+// of its content is not known. An upload that is done is completed again with success by the same parts, if their MD5s are known,
+// whatever the key names meanwhile, to the Info it got then. parts are in order of numbers, at least one. Errors: InvalidError,
+// ErrNoUpload, PartError, ErrTooLarge, ErrPrecondition, ErrNoSpace.
 func (s *Store) Complete(ctx context.Context, name UploadName, parts []PartRef, opts CompleteOptions) (Info, error) {
 	info, err := s.complete(ctx, name, parts, opts)
 	return info, wrap("complete upload", name.Bucket, name.Key, err)
@@ -139,6 +141,10 @@ func (s *Store) completeOnce(ctx context.Context, u Upload, refs []PartRef, opts
 		return Info{}, err
 	}
 	info.File, info.ModTime = file.Hash, s.modTime(opts.ModTime)
+	info.Digests.SHA256 = opts.SHA256
+	if info.ETag == "" {
+		info.ETag = ETagOf(nil, file.Hash)
+	}
 	change := Change{Bucket: u.Bucket, Key: u.Key, New: &info, If: opts.If, Complete: &Completion{Upload: u.ID, Parts: parts}}
 	return info, sess.Commit(ctx, []Change{change})
 }
@@ -173,13 +179,14 @@ func (s *Store) named(ctx context.Context, upload string, refs []PartRef) ([]Par
 	return parts, nil
 }
 
-// describe fills in what the parts say of the object.
+// describe fills in what the parts say of the object. The ETag stays empty when the MD5 of a part is not known.
 func (i *Info) describe(parts []Part) {
 	var sums []byte
 	var crc uint64
-	known := true
+	known, sure := true, true
 	for _, p := range parts {
 		sums = append(sums, p.Digests.MD5...)
+		sure = sure && p.Digests.MD5 != nil
 		if known = known && len(p.Digests.CRC64NVME) == 8; known {
 			crc = CombineCRC(PolyCRC64NVME, crc, binary.BigEndian.Uint64(p.Digests.CRC64NVME), p.Size)
 		}
@@ -190,7 +197,9 @@ func (i *Info) describe(parts []Part) {
 			i.Parts = append(i.Parts, PartRun{Count: 1, Size: p.Size})
 		}
 	}
-	i.ETag = etagOfParts(sums, len(parts))
+	if sure {
+		i.ETag = etagOfParts(sums, len(parts))
+	}
 	if known {
 		i.Digests.CRC64NVME = binary.BigEndian.AppendUint64(nil, crc)
 	}

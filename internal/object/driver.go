@@ -26,8 +26,8 @@ type Catalog interface {
 	Buckets(ctx context.Context, start string, limit int) (page []Bucket, more bool, err error)
 	// Bucket returns one bucket.
 	Bucket(ctx context.Context, name string) (Bucket, error)
-	// Arrived returns when a commit last made a key of the bucket name something, but for amendments and what was renamed within the
-	// bucket, by the wall clock of the machine that the
+	// Arrived returns when a commit last made a key of the bucket name something, but for markers, amendments and what was renamed within
+	// the bucket, by the wall clock of the machine that the
 	// driver runs on; the zero time when none ever did. It may be up to ArrivedWithin early, so that not every commit has to
 	// write it down. It is durable with the commit, and what Info.ModTime says plays no part.
 	Arrived(ctx context.Context, bucket string) (time.Time, error)
@@ -102,9 +102,10 @@ type Session interface {
 	// error of the first that fails is returned as a *ChangeError.
 	Commit(ctx context.Context, changes []Change) error
 	// Rename renames as Store.Rename has it, which has looked at the names, and returns how many keys that were. It is one step, in
-	// which it is also found out whether it can be done; in it no keys are more in memory than a page of them. What is
+	// which it is also found out whether it can be done; in it no keys are more in memory than a page of them. leave is as in
+	// Change, in the bucket renamed from. What is
 	// staged plays no part. Errors: ErrNoBucket, fs.ErrNotExist, ErrTaken, ErrTooMany, InvalidError.
-	Rename(ctx context.Context, opts RenameOptions) (int, error)
+	Rename(ctx context.Context, opts RenameOptions, leave *Info) (int, error)
 	// CommitPart stores a part of an upload, or replaces the one of that number, and makes it and all that it refers to durable
 	// in one step. Its file is staged in the session or stored already and of its Size, else it is an InvalidError. ErrNoUpload
 	// unless the upload is open.
@@ -141,6 +142,9 @@ type Change struct {
 	// Amends, when it is not nil, is what the key must name, in all that Info.Same compares, or else it is an ErrPrecondition; New
 	// says something else of the same content. That is no arrival.
 	Amends *Info
+	// Leave, when it is not nil, goes with a deletion: when no key that begins with Leave.Key is left by it, Leave.Key names this
+	// from then on. It is a marker, of a directory of the same bucket that Key lies in.
+	Leave *Info
 	// Complete, when it is not nil, makes New what an upload of this key is completed to. It is looked at before If.
 	Complete *Completion
 }

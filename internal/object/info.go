@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -38,6 +39,10 @@ type Info struct {
 	// Note is what a door keeps with the object, for example a checksum of its own; the store does not look at it.
 	Note string
 }
+
+// IsMarker says whether this is a directory rather than an object: an empty object whose key ends in "/", as programs make them that
+// show keys as paths.
+func (i *Info) IsMarker() bool { return i.Size == 0 && strings.HasSuffix(i.Key, "/") }
 
 // PartRun are parts of equal sizes that follow each other. Neighbours in a list of runs have different sizes.
 type PartRun struct {

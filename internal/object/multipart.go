@@ -38,6 +38,16 @@ func (s *Store) Upload(ctx context.Context, name UploadName) (Upload, error) {
 	return u, wrap("look at upload", name.Bucket, name.Key, err)
 }
 
+// FindUpload returns an upload of a bucket by its id alone, also one that is done, for a door whose clients do not say the key.
+// Errors: ErrNoUpload, also when it is another bucket's.
+func (s *Store) FindUpload(ctx context.Context, bucket, id string) (Upload, error) {
+	u, err := s.driver.Upload(ctx, id)
+	if err == nil && u.Bucket != bucket {
+		u, err = Upload{}, ErrNoUpload
+	}
+	return u, wrap("find upload", bucket, "", err)
+}
+
 func (s *Store) upload(ctx context.Context, name UploadName) (Upload, error) {
 	if name.ID == "" {
 		return Upload{}, ErrNoUpload
@@ -158,6 +168,12 @@ func (s *Store) AbortUpload(ctx context.Context, name UploadName) error {
 		err = s.driver.AbortUpload(ctx, name.ID)
 	}
 	return wrap("abort upload", name.Bucket, name.Key, err)
+}
+
+// ForgetUploads deletes those of some uploads that are done, by their ids: what they were completed to stays, and to complete one again
+// is ErrNoUpload.
+func (s *Store) ForgetUploads(ctx context.Context, ids []string) error {
+	return wrap("forget uploads", "", "", s.driver.ForgetUploads(ctx, ids))
 }
 
 // ExpireUploads deletes uploads to which nothing has happened for so long: they were begun before, got their last part or were

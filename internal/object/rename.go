@@ -9,6 +9,8 @@ import (
 type RenameOptions struct {
 	FromBucket, From string
 	ToBucket, To     string
+	// KeepDir has the directory stay that From is in, when nothing is left in it: its marker is made, in the same commit.
+	KeepDir bool
 }
 
 // Rename makes what one name stands for that of another, in one commit; no content is read. It returns how many keys that
@@ -35,11 +37,15 @@ func (s *Store) rename(ctx context.Context, opts RenameOptions) (int, error) {
 	if opts.Many() && !opts.Same() && opts.FromBucket == opts.ToBucket && strings.HasPrefix(opts.To, opts.From) {
 		return 0, &InvalidError{"new name", "it lies below the old one"}
 	}
+	var leave *Info
+	if opts.KeepDir {
+		leave = s.marker(opts.FromBucket, opts.From)
+	}
 	sess, err := s.driver.Begin(ctx)
 	if err != nil {
 		return 0, err
 	}
-	n, err := sess.Rename(ctx, opts)
+	n, err := sess.Rename(ctx, opts, leave)
 	return n, closeAfter(sess, err)
 }
 

@@ -6,6 +6,8 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"path"
+	"strings"
 	"time"
 
 	"hugbucket/internal/xet"
@@ -140,6 +142,9 @@ type PutOptions struct {
 	SHA256 []byte
 	// WantSHA256 has the SHA-256 computed and kept. It is implied by SHA256.
 	WantSHA256 bool
+	// Amend is for Append: when it is not nil, the attributes are those that the key has when the body was read to its end, with maps
+	// that are not nil, as Amend changes them, and Attrs are not used.
+	Amend func(*Attrs)
 	// Note is asked for Info.Note when the body was read to its end; nil leaves it empty.
 	Note func() string
 }
@@ -183,6 +188,29 @@ func (s *Store) Delete(ctx context.Context, bucket, key string, cond Condition) 
 		return wrap("delete", bucket, key, err)
 	}
 	return wrap("delete", bucket, key, s.commit(ctx, []Change{{Bucket: bucket, Key: key, If: cond}}))
+}
+
+// Remove is Delete as a file system has it: a missing key is fs.ErrNotExist, and a directory stays when the last is taken out of it.
+// When no key is left below the directory that the key is in, its marker is made, in the same commit. Errors: ErrNoBucket,
+// fs.ErrNotExist, ErrPrecondition.
+func (s *Store) Remove(ctx context.Context, bucket, key string, cond Condition) error {
+	if err := validName(bucket, key); err != nil {
+		return wrap("remove", bucket, key, err)
+	}
+	if cond.IfMatch == nil {
+		cond.IfMatch = []string{"*"}
+	}
+	return wrap("remove", bucket, key, s.commit(ctx, []Change{{Bucket: bucket, Key: key, If: cond, Leave: s.marker(bucket, key)}}))
+}
+
+// marker returns that of the directory that a key is in; nil when it is in none.
+func (s *Store) marker(bucket, key string) *Info {
+	dir, _ := path.Split(strings.TrimSuffix(key, "/"))
+	if dir == "" {
+		return nil
+	}
+	none := newDigester(false).sum()
+	return &Info{Bucket: bucket, Key: dir, ModTime: s.stamp(), ETag: ETagOf(none.MD5, xet.Hash{}), Digests: none}
 }
 
 // DeleteMany deletes keys and returns an error for each, nil where it was deleted or missing. Each is deleted or not on

@@ -66,6 +66,8 @@ type Uploads interface {
 	Parts(ctx context.Context, id string, after, limit int) (page []Part, more bool, err error)
 	// AbortUpload deletes an upload and its parts. One that is done is ErrNoUpload, and stays.
 	AbortUpload(ctx context.Context, id string) error
+	// ForgetUploads deletes those of some uploads that are done.
+	ForgetUploads(ctx context.Context, ids []string) error
 	// ExpireUploads deletes uploads to which nothing has happened since a time: that were created before it, and so was the part that
 	// came last, or, when they are done, what they were completed to. It returns how many were not done. An upload of which damage
 	// hides how old it is stays, and the error, an ErrCorrupt, comes when the others have been looked at.
@@ -75,6 +77,8 @@ type Uploads interface {
 // UploadPage is a question to Uploads.ListUploads.
 type UploadPage struct {
 	Prefix string // of keys
+	// Key asks for the uploads of this key alone, in place of Prefix, so that damage to those of others does not matter; empty does not.
+	Key string
 	// AfterKey and AfterID say where to go on: behind the upload AfterID of AfterKey; behind all of AfterKey when AfterID is empty;
 	// at the first key >= Prefix when both are. When that upload is gone, it is at the first upload of AfterKey: who aborts what
 	// is listed sees all.

@@ -19,6 +19,14 @@ type Usage interface {
 	Totals(ctx context.Context, rest func()) (Totals, error)
 	// Space is how much may still be written where content is kept, and how much there is in all.
 	Space() (free, size int64, err error)
+	// Room returns ErrNoSpace unless n more bytes can be written there.
+	Room(n int64) error
+}
+
+// Reserve is implemented by drivers that keep some room free.
+type Reserve interface {
+	// Free is how many bytes may still be written where content is kept, and how many of these are not for content.
+	Free() (free, floor int64, err error)
 }
 
 // Totals counts what the store holds. It may take minutes; after each slice of the work it calls rest, unless that is nil: who is
@@ -42,4 +50,26 @@ func (s *Store) Space() (free, size int64, err error) {
 	}
 	free, size, err = u.Space()
 	return free, size, wrap("measure", "", "", err)
+}
+
+// Room returns ErrNoSpace unless n more bytes can be written where content is kept, less what the driver keeps free. What content
+// takes, when some of it is stored already, is known only when it has come.
+// Errors: errors.ErrUnsupported, when the driver cannot tell.
+func (s *Store) Room(n int64) error {
+	u, ok := s.driver.(Usage)
+	if !ok {
+		return wrap("measure", "", "", errors.ErrUnsupported)
+	}
+	return wrap("measure", "", "", u.Room(n))
+}
+
+// Free is how many bytes of content may still be written until Room says that there is none; 0 at least.
+// Errors: errors.ErrUnsupported, when the driver cannot tell.
+func (s *Store) Free() (int64, error) {
+	r, ok := s.driver.(Reserve)
+	if !ok {
+		return 0, wrap("measure", "", "", errors.ErrUnsupported)
+	}
+	free, floor, err := r.Free()
+	return max(0, free-floor), wrap("measure", "", "", err)
 }

@@ -17,4 +17,10 @@ func TestUsageOfADriverThatCannotTell(t *testing.T) {
 	if _, _, err := s.Space(); !errors.Is(err, errors.ErrUnsupported) {
 		t.Error(err)
 	}
+	if _, err := s.Free(); !errors.Is(err, errors.ErrUnsupported) {
+		t.Error(err)
+	}
+	if err := s.Room(1); !errors.Is(err, errors.ErrUnsupported) {
+		t.Error(err)
+	}
 }

@@ -62,7 +62,7 @@ func (q *request) completeUpload() error {
 	if err != nil {
 		return err
 	}
-	_, upload, err := q.ownUpload()
+	_, upload, err := q.continued()
 	if err != nil {
 		return err
 	}

@@ -328,6 +328,11 @@ func (d *countingDriver) AbortUpload(ctx context.Context, id string) error {
 	return d.Driver.AbortUpload(ctx, id)
 }
 
+func (d *countingDriver) ForgetUploads(ctx context.Context, ids []string) error {
+	d.count("ForgetUploads")
+	return d.Driver.ForgetUploads(ctx, ids)
+}
+
 func (d *countingDriver) ExpireUploads(ctx context.Context, before time.Time) (int, error) {
 	d.count("ExpireUploads")
 	return d.Driver.ExpireUploads(ctx, before)

@@ -21,10 +21,7 @@ func (q *request) listParts() error {
 		return err
 	}
 	u, upload, err := q.findUpload()
-	if err == nil && u.Done != nil {
-		err = q.uploadError(object.ErrNoUpload)
-	}
-	if err != nil {
+	if err := q.mustBeOpen(u, err); err != nil {
 		return err
 	}
 	limit = min(limit, maxListed)

@@ -112,13 +112,22 @@ func (q *request) ownUpload() (object.Upload, note, error) {
 	return u, n, err
 }
 
-// openUpload is ownUpload that is not done.
-func (q *request) openUpload() (note, error) {
+// continued is ownUpload for a request that adds to it or completes it. That is for the door that has begun it: clients take the one
+// open upload of their key for their own (s3cmd --continue-put), and would give its type to their object, or lose that with it.
+func (q *request) continued() (object.Upload, note, error) {
 	u, n, err := q.ownUpload()
+	if err == nil && !ownNote(u.Note) {
+		err = q.uploadError(object.ErrNoUpload)
+	}
+	return u, n, err
+}
+
+// mustBeOpen passes on the error of having found an upload, or says that one that is done is none.
+func (q *request) mustBeOpen(u object.Upload, err error) error {
 	if err == nil && u.Done != nil {
 		err = q.uploadError(object.ErrNoUpload)
 	}
-	return n, err
+	return err
 }
 
 // uploadError names the upload that is not there.
@@ -131,7 +140,8 @@ func (q *request) uploadError(err error) error {
 
 // abortUpload implements AbortMultipartUpload.
 func (q *request) abortUpload() error {
-	if _, err := q.openUpload(); err != nil {
+	u, _, err := q.ownUpload()
+	if err := q.mustBeOpen(u, err); err != nil {
 		return err
 	}
 	if err := q.s.store.AbortUpload(q.r.Context(), q.uploadName()); err != nil {

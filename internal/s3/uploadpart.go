@@ -29,8 +29,8 @@ func (q *request) ofPart() (int, note, error) {
 	if err != nil {
 		return 0, note{}, err
 	}
-	n, err := q.openUpload()
-	return number, n, err
+	u, n, err := q.continued()
+	return number, n, q.mustBeOpen(u, err)
 }
 
 // uploadPart implements UploadPart.

@@ -82,10 +82,24 @@ func testUploads(e *env) {
 		e.ok(err)
 		e.sameUpload("upload", got, u)
 	}
-	for _, prefix := range []string{"", "a", "a/", "a/b", "\x00", "b", "a/\xff"} {
+	for _, asked := range []object.UploadPage{
+		{},
+		{Prefix: "a"},
+		{Prefix: "a/"},
+		{Prefix: "a/b"},
+		{Prefix: "\x00"},
+		{Prefix: "b"},
+		{Prefix: "a/\xff"},
+		{Key: "a"},
+		{Key: "a/b"},
+		{Key: "a/b", Prefix: "a0"},
+		{Key: "\x00é\U0010ffff"},
+		{Key: "\x00"},
+		{Key: "a/\xff"},
+	} {
 		for at := -1; at < len(want); at++ {
 			for _, alone := range []bool{false, true} { // AfterKey without AfterID
-				q := object.UploadPage{Prefix: prefix, Limit: 1}
+				q := asked
 				if at >= 0 {
 					q.AfterKey, q.AfterID = want[at].Key, want[at].ID
 				}
@@ -94,7 +108,8 @@ func testUploads(e *env) {
 				}
 				var ids []string
 				for i, u := range want {
-					if strings.HasPrefix(u.Key, prefix) && i > at && (!alone || u.Key != q.AfterKey) {
+					of := q.Key == "" && strings.HasPrefix(u.Key, q.Prefix) || u.Key == q.Key
+					if of && i > at && (!alone || u.Key != q.AfterKey) {
 						ids = append(ids, u.ID)
 					}
 				}

@@ -11,7 +11,7 @@ import (
 )
 
 // Rename implements object.Session.
-func (s *session) Rename(ctx context.Context, opts object.RenameOptions) (int, error) {
+func (s *session) Rename(ctx context.Context, opts object.RenameOptions, leave *object.Info) (int, error) {
 	if err := s.usable(ctx); err != nil {
 		return 0, err
 	}
@@ -21,7 +21,15 @@ func (s *session) Rename(ctx context.Context, opts object.RenameOptions) (int, e
 	if err != nil {
 		return 0, s.fail(err)
 	}
+	s.m.buckets[opts.FromBucket].leave(leave)
 	return n, nil
+}
+
+// leave makes a marker when there is no key below it. The caller holds the lock.
+func (b *bucket) leave(marker *object.Info) {
+	if marker != nil && len(b.under(marker.Key, true)) == 0 {
+		b.put(marker.Key, marker)
+	}
 }
 
 // rename is Session.Rename. The caller holds the lock.

@@ -233,7 +233,8 @@ func (s *session) Commit(ctx context.Context, changes []object.Change) error {
 	for _, c := range changes {
 		b := s.m.buckets[c.Bucket]
 		b.put(c.Key, c.New)
-		if c.New != nil && c.Amends == nil {
+		b.leave(c.Leave)
+		if c.New != nil && c.Amends == nil && !c.New.IsMarker() {
 			b.arrived = time.Now().UTC()
 		}
 		if c.Complete != nil {

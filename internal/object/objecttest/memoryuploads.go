@@ -107,7 +107,8 @@ func (m *Memory) ListUploads(ctx context.Context, bucket string, q object.Upload
 	var page []object.Upload
 	for _, u := range m.uploads {
 		switch {
-		case u.Bucket != bucket || u.Done != nil || !strings.HasPrefix(u.Key, q.Prefix) || u.Key < q.AfterKey:
+		case u.Bucket != bucket || u.Done != nil || u.Key < q.AfterKey:
+		case q.Key != "" && u.Key != q.Key || q.Key == "" && !strings.HasPrefix(u.Key, q.Prefix):
 		case u.Key == q.AfterKey && q.AfterID == "":
 		case after != nil && compareUploads(u.Upload, after.Upload) <= 0:
 		default:
@@ -159,6 +160,21 @@ func (m *Memory) AbortUpload(ctx context.Context, id string) error {
 		return object.ErrNoUpload
 	}
 	delete(m.uploads, id)
+	return nil
+}
+
+// ForgetUploads implements object.Uploads.
+func (m *Memory) ForgetUploads(ctx context.Context, ids []string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, id := range ids {
+		if u, ok := m.uploads[id]; ok && u.Done != nil {
+			delete(m.uploads, id)
+		}
+	}
 	return nil
 }
 

@@ -152,7 +152,7 @@ func (m *model) cur(bucket, key string) (*object.Info, error) {
 
 func (m *model) step() {
 	steps := []func(){
-		m.put, m.put, m.put, m.put, m.putParts, m.copyKey, m.copyKey, m.renameKeys, m.renameKeys, m.amend, m.appendTo, m.appendTo, m.remove, m.removeMany, m.listKeys, m.listKeys, m.listKeys,
+		m.put, m.put, m.put, m.put, m.putParts, m.copyKey, m.copyKey, m.renameKeys, m.renameKeys, m.amend, m.appendTo, m.appendTo, m.remove, m.removeFile, m.removeFile, m.removeMany, m.listKeys, m.listKeys, m.listKeys,
 		m.stat, m.readRange, m.readRange, m.changeBuckets,
 	}
 	steps[m.r.IntN(len(steps))]()

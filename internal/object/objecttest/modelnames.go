@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 
@@ -14,7 +15,7 @@ import (
 
 // renameKeys renames a key, or all below a directory.
 func (m *model) renameKeys() {
-	o := object.RenameOptions{FromBucket: m.bucketName(), ToBucket: m.bucketName(), To: m.key()}
+	o := object.RenameOptions{FromBucket: m.bucketName(), ToBucket: m.bucketName(), To: m.key(), KeepDir: m.r.IntN(2) == 0}
 	if m.r.IntN(2) == 0 {
 		o.ToBucket = o.FromBucket
 	}
@@ -38,6 +39,9 @@ func (m *model) renameKeys() {
 		delete(m.buckets[o.FromBucket], key)
 		e.info.Bucket, e.info.Key = o.ToBucket, o.NewKey(key)
 		m.buckets[o.ToBucket][e.info.Key] = e
+	}
+	if want == nil && o.KeepDir {
+		m.leave(o.FromBucket, o.From)
 	}
 }
 
@@ -68,6 +72,37 @@ func (m *model) renamed(o object.RenameOptions) (keys []string, err error) {
 		return nil, object.ErrTaken
 	}
 	return keys, nil
+}
+
+// removeFile deletes as a file system does.
+func (m *model) removeFile() {
+	bucket := m.bucketName()
+	key := m.oldKey(bucket)
+	cur, want := m.cur(bucket, key)
+	if want == nil && cur == nil {
+		want = fs.ErrNotExist
+	}
+	if m.is(fmt.Sprintf("remove %s/%q", bucket, key), m.store.Remove(m.Context(), bucket, key, object.Condition{}), want); want == nil {
+		delete(m.buckets[bucket], key)
+		m.leave(bucket, key)
+	}
+}
+
+// leave has the directory stay that a key was in.
+func (m *model) leave(bucket, key string) {
+	dir, _ := path.Split(strings.TrimSuffix(key, "/"))
+	for key := range m.buckets[bucket] {
+		if strings.HasPrefix(key, dir) {
+			return
+		}
+	}
+	if info, err := m.store.Stat(m.Context(), bucket, dir); dir != "" {
+		m.is("marker of "+dir, err, nil)
+		expect := m.infoOf(bucket, dir, nil)
+		expect.ModTime = info.ModTime // now
+		m.sameInfo("marker", info, expect)
+		m.buckets[bucket][dir] = entry{nil, expect}
+	}
 }
 
 // amend changes attributes.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -76,6 +77,41 @@ func testAppend(e *env) {
 	e.sameInfo("nothing appended to the beginning", e.holds("bucket", "parts", random(151, 100)), want)
 }
 
+// testAppendAmends appends to an object of which something else is said meanwhile: that stays.
+func testAppendAmends(e *env) {
+	ctx := e.Context()
+	e.bucket("bucket")
+	_, err := e.store.Put(ctx, "bucket", "key", strings.NewReader("one"), object.PutOptions{Attrs: object.Attrs{Meta: map[string]string{"time": "1", "a": "b"}}})
+	e.ok(err)
+	amend := func(a *object.Attrs) { delete(a.Meta, "time"); a.Headers["content-type"] = "a/b" }
+	during := readerFunc(func([]byte) (int, error) {
+		_, err := e.store.Amend(ctx, "bucket", "key", func(a *object.Attrs) { a.Meta["c"] = "d" })
+		e.ok(err)
+		return 0, io.EOF
+	})
+	opts := object.PutOptions{Amend: amend, Attrs: object.Attrs{Meta: map[string]string{"not": "used"}}}
+	_, err = e.store.Append(ctx, "bucket", "key", -1, io.MultiReader(strings.NewReader("two"), during), opts)
+	e.ok(err)
+	got := e.holds("bucket", "key", []byte("onetwo")).Attrs
+	if want := map[string]string{"a": "b", "c": "d"}; !maps.Equal(got.Meta, want) || got.Headers["content-type"] != "a/b" {
+		e.Errorf("attributes %v", got)
+	}
+	info, err := e.store.Append(ctx, "bucket", "new", -1, strings.NewReader("one"), object.PutOptions{Amend: amend})
+	e.ok(err)
+	if len(info.Attrs.Meta) != 0 || info.Attrs.Headers["content-type"] != "a/b" {
+		e.Errorf("attributes %v of a new object", info.Attrs)
+	}
+	bad := func(a *object.Attrs) { a.Meta["\xff"] = "" }
+	_, err = e.store.Append(ctx, "bucket", "new", -1, strings.NewReader("two"), object.PutOptions{Amend: bad})
+	e.is("append with attributes that are no text", err, object.ErrInvalid)
+	e.holds("bucket", "new", []byte("one"))
+}
+
+// readerFunc is an io.Reader.
+type readerFunc func(p []byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
 // testAppendAnywhere goes on from all kinds of places, where chunks end and where they do not, by a little and by much.
 func testAppendAnywhere(e *env) {
 	e.bucket("bucket")
@@ -142,6 +178,7 @@ func testAppendRefused(e *env) {
 		"too large":            {"key", -1, unread, object.PutOptions{Size: object.MaxSize - 6}, object.ErrTooLarge},
 		"much too large":       {"key", -1, unread, object.PutOptions{Size: 1<<63 - 1}, object.ErrTooLarge},
 		"a condition":          {"key", -1, unread, object.PutOptions{If: object.Condition{IfMatch: []string{"x"}}}, object.ErrPrecondition},
+		"a condition first":    {"key", 8, unread, object.PutOptions{If: object.Condition{IfMatch: []string{"x"}}}, object.ErrPrecondition},
 		"a condition on none":  {"missing", -1, unread, object.PutOptions{If: object.Condition{IfMatch: []string{"*"}}}, fs.ErrNotExist},
 		"no key":               {"", -1, unread, object.PutOptions{}, object.ErrInvalid},
 		"no text":              {"key", -1, unread, object.PutOptions{Attrs: object.Attrs{Meta: map[string]string{"k": "\xff"}}}, object.ErrInvalid},

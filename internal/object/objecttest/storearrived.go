@@ -63,7 +63,7 @@ func testArrived(e *env) {
 	e.arrived("a bucket that was made again", "put", never)
 }
 
-// testNoArrival renames and amends in a bucket: nothing comes into it by that.
+// testNoArrival renames, amends, makes directories and leaves one in a bucket: nothing comes into it by that.
 func testNoArrival(e *env) {
 	ctx := e.Context()
 	e.bucket("bucket")
@@ -73,6 +73,8 @@ func testNoArrival(e *env) {
 	e.ok(err)
 	e.renames("a key", within("a", "b"), 1)
 	e.renames("a directory", within("d/", "e/"), 1)
+	e.put("bucket", "made/", nil)
+	e.ok(e.store.Remove(ctx, "bucket", "e/b", object.Condition{}))
 	_, err = e.store.Amend(ctx, "bucket", "b", func(a *object.Attrs) { a.Meta["k"] = "v" })
 	e.ok(err)
 	after, err := e.store.Arrived(ctx, "bucket")

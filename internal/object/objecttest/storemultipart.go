@@ -161,9 +161,16 @@ func testMultipart(e *env) {
 	_, _, err = e.store.Parts(ctx, m.name, 0, 1)
 	e.is("parts of what is done", err, object.ErrNoUpload)
 	e.is("abort of what is done", e.store.AbortUpload(ctx, m.name), object.ErrNoUpload)
-	empty := e.multi("empty")
+	open, empty := e.multi("open"), e.multi("empty")
+	open.put(1, nil)
 	empty.put(1, nil)
 	empty.complete(1)
+	e.ok(e.store.ForgetUploads(ctx, []string{open.name.ID, m.name.ID, "none"}))
+	_, err = e.store.Upload(ctx, m.name)
+	e.is("what was forgotten", err, object.ErrNoUpload)
+	open.complete(1)
+	empty.complete(1)
+	e.ok(e.store.ForgetUploads(ctx, nil))
 }
 
 // testMultipartNotes keeps what a door says of parts and objects, also through copies.

@@ -167,13 +167,13 @@ func testRenameRefused(e *env) {
 	e.renames("to names as long as they may be", within("d/", "e/"), 2)
 
 	s := e.begin()
-	_, err := s.Rename(e.Context(), within("no", "b"))
+	_, err := s.Rename(e.Context(), within("no", "b"), nil)
 	e.is("rename in a session", err, fs.ErrNotExist)
 	if err := s.Commit(e.Context(), []object.Change{change("bucket", "late", xet.Reconstruction{})}); err == nil {
 		e.Error("a session commits after a refused rename")
 	}
 	e.ok(s.Close())
-	if _, err := s.Rename(e.Context(), within("f", "b")); err == nil {
+	if _, err := s.Rename(e.Context(), within("f", "b"), nil); err == nil {
 		e.Error("a session that is closed renames")
 	}
 }
