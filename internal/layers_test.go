@@ -25,12 +25,13 @@ var layers = map[string]struct {
 	"internal/disk":              {may: "internal/xet internal/object internal/disk/sumvfs golang.org/x/sync golang.org/x/sys modernc.org/sqlite"},
 	"internal/disk/model":        {pure: true},
 	"internal/disk/sumvfs":       {may: "golang.org/x/sys modernc.org/sqlite modernc.org/libc"},
+	"internal/throttle":          {pure: true},
 	"internal/s3":                {may: "internal/object github.com/julienschmidt/httprouter github.com/rs/zerolog github.com/minio/crc64nvme"},
-	"internal/push":              {may: "internal/object github.com/rs/zerolog golang.org/x/sys"},
-	"internal/ftp":               {may: "internal/object github.com/fclairamb/ftpserverlib github.com/spf13/afero github.com/rs/zerolog golang.org/x/sys"},
+	"internal/push":              {may: "internal/object internal/throttle github.com/dunglas/httpsfv github.com/rs/zerolog golang.org/x/sys"},
+	"internal/ftp":               {may: "internal/object internal/throttle github.com/fclairamb/ftpserverlib github.com/spf13/afero github.com/rs/zerolog golang.org/x/sys golang.org/x/text"},
 	"internal/config":            {may: "github.com/dustin/go-humanize github.com/tailscale/hujson github.com/xhit/go-str2duration/v2"},
-	"internal/daemon": {may: "internal/config internal/object internal/disk github.com/coreos/go-systemd/v22 github.com/rs/zerolog " +
-		"github.com/mattn/go-isatty github.com/prometheus/client_golang github.com/dustin/go-humanize"},
+	"internal/daemon": {may: "internal/config internal/object internal/disk internal/throttle github.com/coreos/go-systemd/v22 github.com/rs/zerolog " +
+		"github.com/mattn/go-isatty github.com/prometheus/client_golang github.com/dustin/go-humanize golang.org/x/sys"},
 	"cmd/file-bucketd":   {may: "internal/config internal/daemon internal/object internal/push github.com/rs/zerolog"},
 	"cmd/hugbucket-s3d":  {may: "internal/config internal/daemon internal/object internal/s3 github.com/rs/zerolog"},
 	"cmd/hugbucket-ftpd": {may: "internal/config internal/daemon internal/ftp internal/object github.com/rs/zerolog"},

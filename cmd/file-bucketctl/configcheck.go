@@ -15,8 +15,8 @@ func configCheckCommand() command {
 		summary: "check a configuration file",
 		details: `
 Every error names the file, the line and the key. Warnings, about secrets that
-every user of the machine may read, go to stderr and change nothing about the
-exit code. Nothing is started and nothing is changed.
+every user of the machine may read and hooks that cannot be run, go to stderr
+and change nothing about the exit code. Nothing is started and nothing is changed.
 
 Of the configuration of systemd's services, the home and the store have to be
 there, unless they are below /var/lib/file-bucket. Whether the services' user
@@ -38,12 +38,20 @@ func checkConfig(ctx context.Context, e env, path string, s systemd) error {
 	if err != nil {
 		return err
 	}
+	services := s.runs() && sameFile(path, s.config)
+	if services {
+		closed, err := s.closedHooks(ctx, cfg)
+		if err != nil {
+			return err
+		}
+		warnings = append(warnings, closed...)
+	}
 	for _, w := range warnings {
 		if _, err := fmt.Fprintf(e.stderr, "%s: warning: %s\n", name, w); err != nil {
 			return err
 		}
 	}
-	if s.runs() && sameFile(path, s.config) {
+	if services {
 		if err := s.checkDirs(ctx, cfg); err != nil {
 			return err
 		}

@@ -13,6 +13,7 @@ import (
 	"net/textproto"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -49,7 +50,7 @@ func newProber(cfg *config.Config) prober {
 	s := newSystemd()
 	p.enabled = func(ctx context.Context, daemon string) bool {
 		if !s.runs() {
-			return slices.Contains(doorsOf(cfg), daemon)
+			return askedFor(cfg, daemon)
 		}
 		return s.enabled(ctx, daemon)
 	}
@@ -61,6 +62,13 @@ func newProber(cfg *config.Config) prober {
 		p.dialHTTP = (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}}).DialContext //nolint:gosec // see above
 	}
 	return p
+}
+
+// askedFor says whether a configuration, where no service manager tells, has a daemon run: one whose section nobody wrote may or may not.
+func askedFor(cfg *config.Config, daemon string) bool {
+	return slices.ContainsFunc(units(), func(u unit) bool {
+		return u.name == daemon && (u.section == "" || cfg.Has(strings.TrimSuffix(u.section, ".")))
+	})
 }
 
 // doors asks all doors of a configuration.

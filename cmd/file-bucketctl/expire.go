@@ -211,6 +211,11 @@ func (x *expirer) run(ctx context.Context) error {
 
 // see takes one more object, and deletes the one that it pushes out.
 func (x *expirer) see(ctx context.Context, info object.Info) error {
+	// A directory is no backup: as one of the newest it would push one out.
+	if info.IsMarker() {
+		x.result.Kept++
+		return nil
+	}
 	// A clock was wrong, or it has only just come. As one of the newest it would push out what is newer in truth, day after day.
 	if info.ModTime.After(x.now) {
 		x.result.Kept++

@@ -50,6 +50,27 @@ func (s testStore) left(t *testing.T) (keys []string, uploads int) {
 	return keys, uploads
 }
 
+// TestExpireCountsNoDirectories has a directory that is newer than all objects, and one that is older: neither is one of them.
+func TestExpireCountsNoDirectories(t *testing.T) {
+	s := newTestStore(t)
+	s.aged(t, time.Now(), 2, 3, 4)
+	s.use(t, func(store *object.Store) {
+		for name, days := range map[string]int{"new/": 0, "old/": 400} {
+			opts := object.PutOptions{ModTime: time.Now().AddDate(0, 0, -days)}
+			if _, err := store.Put(t.Context(), "backup", name, bytes.NewReader(nil), opts); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	s.configure(t, `"buckets": [{"name": "backup", "token": "token-one", "keep": 2, "max_age": "1d"}]`)
+	if code, out, fail := s.ctl(t, "expire"); code != 0 {
+		t.Fatalf("%d %s %s", code, out, fail)
+	}
+	if keys, _ := s.left(t); !slices.Equal(keys, []string{"2", "3", "new/", "old/"}) {
+		t.Errorf("%q are left", keys)
+	}
+}
+
 // TestExpire goes through what may be said of a bucket with objects of 0 to 400 days, the names of which are in another order.
 func TestExpire(t *testing.T) {
 	ages := []int{400, 9, 0, 30, 100, 2}

@@ -27,7 +27,9 @@ type guide struct {
 // guideBucket is one push bucket.
 type guideBucket struct {
 	Name   string   `json:"name,omitempty"` // empty for a bare token
-	Tokens []string `json:"tokens"`         // empty when only a digest is known
+	Tokens []string `json:"tokens"`         // empty when only digests are known
+	// Digests are the SHA-256 of further tokens.
+	Digests []string `json:"digests,omitempty"`
 	// URLs to push to, one for each token.
 	PushURLs []string `json:"push_urls"`
 	// Dir is where a bare token's plain files lie.
@@ -77,11 +79,12 @@ func newGuide(cfg *config.Config, host string) guide {
 	}
 	if cfg.Has("ftp") {
 		g.FTP = &guideFTP{
-			URL: "ftp" + at(cfg.FTP.Host, cfg.FTP.Port), Username: cfg.FTP.Username, Password: cfg.FTP.Password, TLS: cfg.TLS.Cert != "",
+			URL: "ftp" + at(cfg.FTP.Host, cfg.FTP.Port), Username: cfg.FTP.Username, Password: cfg.FTP.Password,
+			TLS: cfg.TLS.Cert != "", cert: cfg.TLS.Cert,
 		}
 	}
 	for _, b := range cfg.Buckets {
-		gb := guideBucket{Name: b.Name, Tokens: []string{}, PushURLs: []string{}}
+		gb := guideBucket{Name: b.Name, Tokens: []string{}, Digests: b.TokenSHA256, PushURLs: []string{}}
 		if b.Token != "" {
 			gb.Tokens = append(gb.Tokens, b.Token)
 		}
@@ -160,13 +163,16 @@ func (bucket guideBucket) push(b *strings.Builder, file string) {
 	for _, pushURL := range bucket.PushURLs {
 		fmt.Fprintf(b, "  push:      curl -f -F file=@%s %s\n", quote(file), pushURL)
 	}
+	for _, digest := range bucket.Digests {
+		fmt.Fprintf(b, "  digest:    %s\n", digest)
+	}
 }
 
 // withToken returns what the guide has of a bucket, with one token alone, which the configuration need not tell.
 func (g guide) withToken(bucket, token string) guideBucket {
 	for _, b := range g.Buckets {
 		if b.Name == bucket {
-			b.Tokens, b.PushURLs = []string{token}, []string{g.push + "/" + token}
+			b.Tokens, b.Digests, b.PushURLs = []string{token}, nil, []string{g.push + "/" + token}
 			return b
 		}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"hugbucket/internal/config"
@@ -13,15 +14,16 @@ type guideFTP struct {
 	Username string `json:"username"`
 	Password string `json:"password"` // empty when this process does not have it, too
 	TLS      bool   `json:"tls"`      // clients may ask for encryption
+
+	cert string // file of the certificate; empty without TLS
 }
 
 // print writes lines that a shell takes as they are. named is a bucket, or empty.
 func (f *guideFTP) print(b *strings.Builder, named, file string) {
 	fmt.Fprintf(b, "\nFTP at %s", f.URL)
-	password, curl, lftp := f.Password, "curl -f ", "lftp "
+	password, curl, user := f.Password, "curl -f ", ""
 	if f.TLS {
 		curl += "--ssl-reqd "
-		lftp += "-e 'set ftp:ssl-force true' "
 	}
 	if f.Username == "" {
 		b.WriteString(", open to everybody")
@@ -31,15 +33,37 @@ func (f *guideFTP) print(b *strings.Builder, named, file string) {
 			fmt.Fprintf(b, "\n  the password of %s is in %s: put it in place of PASSWORD", f.Username, config.FTPPasswordPlace())
 		}
 		curl += "--user " + quote(f.Username+":"+password) + " "
-		lftp += "-u " + quote(f.Username+","+password) + " "
+		user = f.Username + "," + password
 	}
 	b.WriteByte('\n')
 	if named == "" {
-		fmt.Fprintf(b, "  %s%s/\n", lftp, f.URL)
-		return
+		fmt.Fprintf(b, "  %s\n", f.lftp(user, f.URL+"/"))
+	} else {
+		at := f.URL + "/" + named + "/"
+		fmt.Fprintf(b, "  %s--ftp-create-dirs -T %s %s\n", curl, quote(file), at)
+		fmt.Fprintf(b, "  %s-o %s %s%s\n", curl, quote("copy-of-"+file), at, escape(file))
+		fmt.Fprintf(b, "  %s\n", f.lftp(user, at))
 	}
-	at := f.URL + "/" + named + "/"
-	fmt.Fprintf(b, "  %s--ftp-create-dirs -T %s %s\n", curl, quote(file), at)
-	fmt.Fprintf(b, "  %s-o %s %s%s\n", curl, quote("copy-of-"+file), at, escape(file))
-	fmt.Fprintf(b, "  %s%s\n", lftp, at)
+	if f.TLS {
+		cert := quote(filepath.Base(f.cert))
+		fmt.Fprintf(b, "  A certificate of \"tls init\" is trusted by a copy of it: --cacert %s (curl), set ssl:ca-file %s; (lftp, before the rest)\n", cert, cert)
+	}
+}
+
+// lftp is the line that opens a directory. lftp goes there before it does what -e says, if the URL is an argument: that is in time to
+// encrypt only when it says what to open, too.
+func (f *guideFTP) lftp(user, at string) string {
+	if !f.TLS {
+		if user != "" {
+			user = "-u " + quote(user) + " "
+		}
+		return "lftp " + user + at
+	}
+	if user != "" {
+		if q := quote(user); q != user {
+			user = `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(user) + `"`
+		}
+		user = "-u " + user + " "
+	}
+	return "lftp -e " + quote("set ftp:ssl-force true; open "+user+at)
 }

@@ -291,6 +291,7 @@ Bucket db01
 Bucket db02
   only a digest of the token is known: put the token itself in place of TOKEN
   push:      curl -f -F file=@backup.tar http://192.0.2.7:1234/TOKEN
+  digest:    5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8
   read back: `+curl+` -o copy-of-backup.tar http://192.0.2.7:9000/db02/backup.tar
 
 S3 at http://192.0.2.7:9000, region us-east-1
@@ -359,9 +360,16 @@ The store`,
 FTP at ftp://192.0.2.7:2121, open to everybody
   curl -f --ssl-reqd --ftp-create-dirs -T 'a b' ftp://192.0.2.7:2121/db01/
   curl -f --ssl-reqd -o 'copy-of-a b' ftp://192.0.2.7:2121/db01/a%20b
-  lftp -e 'set ftp:ssl-force true' ftp://192.0.2.7:2121/db01/
+  lftp -e 'set ftp:ssl-force true; open ftp://192.0.2.7:2121/db01/'
+  A certificate of "tls init" is trusted by a copy of it: --cacert c (curl), set ssl:ca-file c; (lftp, before the rest)
 
 The store`,
+		`{"ftp": {"host": "192.0.2.7", "username": "u", "password": "p"}, "tls": {"cert": "/c", "key": "/k"}}`: `
+  lftp -e 'set ftp:ssl-force true; open -u u,p ftp://192.0.2.7:2121/'
+`,
+		`{"ftp": {"host": "192.0.2.7", "username": "u", "password": "p w;'\"\\"}, "tls": {"cert": "/c", "key": "/k"}}`: `
+  lftp -e 'set ftp:ssl-force true; open -u "u,p w;'\''\"\\" ftp://192.0.2.7:2121/'
+`,
 		`{"ftp": {"host": "192.0.2.7", "username": "u", "password": "p"}}`: `
 FTP at ftp://192.0.2.7:2121
   lftp -u u,p ftp://192.0.2.7:2121/

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
 
@@ -67,15 +68,28 @@ func (k *keeper) deleteBucket(ctx context.Context, s *object.Store, bucket strin
 	return k.tell(text)
 }
 
-// countUploads counts the uploads of a bucket that are not done.
+// countUploads counts the uploads of a bucket that are not done. What the FTP door has noted is none.
 func countUploads(ctx context.Context, s *object.Store, bucket string) (n int64, err error) {
 	for page := (object.UploadPage{Limit: 1000}); ; {
 		list, more, err := s.ListUploads(ctx, bucket, page)
-		n += int64(len(list))
+		for _, u := range list {
+			if !ftpRecord(u) {
+				n++
+			}
+		}
 		if err != nil || !more {
 			return n, err
 		}
 		last := list[len(list)-1]
 		page.AfterKey, page.AfterID = last.Key, last.ID
 	}
+}
+
+// ftpRecord says whether an upload is a note of the FTP door about a file that was not overwritten to the end: no content comes to it, and
+// with the file it means nothing.
+func ftpRecord(u object.Upload) bool {
+	var note struct {
+		FTP int `json:"ftp"`
+	}
+	return json.Unmarshal([]byte(u.Note), &note) == nil && note.FTP > 0
 }

@@ -27,8 +27,8 @@ const ftpDoor = "hugbucket-ftpd"
 // doorNames are the daemons that there are.
 var doorNames = []string{"file-bucketd", "hugbucket-s3d", ftpDoor}
 
-// doorsOf are the daemons that a configuration is for, where no service manager says which of them are to run. One that nobody wrote
-// anything about FTP in may be older than that door, which would be open to everybody.
+// doorsOf are the daemons that are run for a configuration. One that nobody wrote anything about FTP in may be older than that door, which
+// would be open to everybody.
 func doorsOf(cfg *config.Config) []string {
 	return slices.DeleteFunc(slices.Clone(doorNames), func(name string) bool { return name == ftpDoor && !cfg.Has("ftp") })
 }

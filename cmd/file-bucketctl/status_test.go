@@ -274,9 +274,14 @@ func TestStatusOfTheFTPDoor(t *testing.T) {
 	}
 }
 
-// TestStatusOfAConfigurationWithoutFTP: nothing is wrong when the door of a section that nobody wrote does not run.
-func TestStatusOfAConfigurationWithoutFTP(t *testing.T) {
-	for text, want := range map[string]bool{`{}`: false, `{"ftp": {}}`: true} {
+// TestStatusOfDoorsThatNobodyAskedFor: nothing is wrong when the door of a section that nobody wrote does not run, whatever `run` starts.
+func TestStatusOfDoorsThatNobodyAskedFor(t *testing.T) {
+	all := []string{"file-bucketd", "hugbucket-s3d", ftpDoor}
+	for text, want := range map[string]struct{ asked, run []string }{
+		`{"host": "", "port": 1, "home": "/h", "buckets": []}`: {all[:1], all[:2]},
+		`{"s3": {}}`:            {all[:2], all[:2]},
+		`{"s3": {}, "ftp": {}}`: {all, all},
+	} {
 		path := filepath.Join(t.TempDir(), "config.json")
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -285,8 +290,9 @@ func TestStatusOfAConfigurationWithoutFTP(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := doorsOf(cfg); slices.Contains(got, ftpDoor) != want || len(got) < 2 {
-			t.Errorf("%s: %q", text, got)
+		asked := slices.DeleteFunc(slices.Clone(all), func(door string) bool { return !askedFor(cfg, door) })
+		if got := doorsOf(cfg); !slices.Equal(asked, want.asked) || !slices.Equal(got, want.run) {
+			t.Errorf("%s: asked for %q, runs %q", text, asked, got)
 		}
 	}
 }

@@ -2,6 +2,8 @@ package main
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -101,9 +103,6 @@ func TestTokenNewWritesADigest(t *testing.T) {
 		t.Errorf("%d %q %q", code, out, fail)
 	}
 	has(t, path, tokenConfig)
-	expect(t, 1, "", "file-bucketctl: bucket db02 has token_sha256, which stands alone: revoke that first, with --last\n", "token", "new", "db02", "--config", path)
-	expect(t, 1, "", "file-bucketctl: bucket db01 has a token already, and a digest stands alone: revoke that first, with --last\n",
-		"token", "new", "db01", "--digest", "--config", path)
 	code, out, fail = ctl(t, "token", "revoke", "5E884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8", "--last", "--config", path)
 	if code != 0 {
 		t.Errorf("by its digest: %d %q %q", code, out, fail)
@@ -120,6 +119,58 @@ func TestTokenIsReadFromAPipe(t *testing.T) {
 	if cfg, err := daemon.LoadConfig(path); err != nil || len(cfg.Buckets) != 2 {
 		t.Errorf("%v", err)
 	}
+}
+
+// TestDigestsRotate: a bucket keeps its entry, and who keeps no token in the file gets none there.
+func TestDigestsRotate(t *testing.T) {
+	path := writeConfig(t, tokenConfig)
+	const old, sha = "9c7c64cfac3b922aacd4ba68cb631e82", "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8"
+	made := func(bucket, before string, flags ...string) (token, digest string) {
+		t.Helper()
+		code, out, fail := ctl(t, append([]string{"token", "new", bucket, "--config", path}, flags...)...)
+		if token = freshToken.FindString(out); code != 0 || token == "" {
+			t.Fatalf("%d %q %q", code, out, fail)
+		}
+		if want := path + " has only the token's SHA-256: nobody can show it again\nWhen all clients use it, take away what they used before:\n" +
+			"  file-bucketctl token revoke --config " + path + " " + before + "\n"; !strings.Contains(out, want) {
+			t.Errorf("no %q in %q", want, out)
+		}
+		sum := sha256.Sum256([]byte(token))
+		return token, hex.EncodeToString(sum[:])
+	}
+	dropped, _ := made("db02", sha)
+	expect(t, 0, "the token of bucket db02 is revoked; it has 1 token left\n"+path+laterNote, "", "token", "revoke", dropped, "--config", path)
+	has(t, path, strings.Replace(tokenConfig, `"`+sha+`"`, `["`+sha+`"]`, 1))
+	second, secondSHA := made("db02", sha)
+	two := strings.Replace(tokenConfig, `"`+sha+`"`, `["`+sha+`", "`+secondSHA+`"]`, 1)
+	has(t, path, two)
+	expect(t, 0, "the token of bucket db02 is revoked; it has 1 token left\n"+path+laterNote, "", "token", "revoke", "password", "--config", path)
+	has(t, path, strings.Replace(two, `"`+sha+`", `, "", 1))
+	expect(t, 1, "", "file-bucketctl: it is the only token of bucket db02: make another first, with token new db02, or have the bucket's entry go with it, with --last\n",
+		"token", "revoke", second, "--config", path)
+
+	// From a token in the file to one that is not.
+	_, first := made("db01", old, "--digest")
+	code, out, fail := ctl(t, "token", "list", "--config", path)
+	if code != 0 || !strings.Contains(out, "/"+old+"\n  digest:    "+first+"\n") {
+		t.Errorf("%d %q %q", code, out, fail)
+	}
+	expect(t, 0, "the token of bucket db01 is revoked; it has 1 token left\n"+path+laterNote, "", "token", "revoke", old, "--config", path)
+	want := strings.Replace(tokenConfig, `"token": "`+old+`", "max_size": "1GiB"`, `"max_size": "1GiB", "token_sha256": "`+first+`"`, 1)
+	has(t, path, strings.Replace(want, `"`+sha+`"`, `["`+secondSHA+`"]`, 1))
+
+	// A file with a token stays what it is, and can be left.
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte("token-of-a-file\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	text := fmt.Sprintf(`{"buckets": [{"name": "db01", "token_file": %q}]}`, file)
+	path = writeConfig(t, text)
+	expect(t, 1, "", "file-bucketctl: bucket db01 has its token in "+file+", which stands alone: change it there, or add one with --digest\n",
+		"token", "new", "db01", "--config", path)
+	_, third := made("db01", "token-of-a-file", "--digest")
+	expect(t, 0, "the token of bucket db01 is revoked; it has 1 token left\n"+path+laterNote, "", "token", "revoke", "token-of-a-file", "--config", path)
+	has(t, path, `{"buckets": [{"name": "db01", "token_sha256": "`+third+`"}]}`)
 }
 
 // TestTokenCommandsChangeNothingWhenTheyFail sees that a file that is not valid, or would not be, stays as it is.

@@ -85,42 +85,50 @@ type revocation struct {
 
 // apply changes a draft. An error never holds the token.
 func (r *revocation) apply(cfg *config.Config, d *config.Draft) error {
-	i, j := r.find(cfg)
+	i, key, j := r.find(cfg)
 	if i < 0 {
 		return errors.New("there is no such token")
 	}
 	b := cfg.Buckets[i]
 	r.bucket = b.Name
+	r.left = len(b.Tokens) + len(b.TokenSHA256) - 1
+	if b.Token != "" {
+		r.left++
+	}
 	switch {
 	case b.Name == "":
 		r.dir = filepath.Join(cfg.Home, b.Token)
-	case len(b.Tokens) > 1:
-		r.left = len(b.Tokens) - 1
-		return d.RemoveToken(i, j)
+	case r.left > 0:
+		return d.RemoveToken(i, key, j)
 	case !r.last:
 		return fmt.Errorf("it is the only token of bucket %s: make another first, with token new %s, or have the bucket's entry go with it, with --last", b.Name, b.Name)
 	}
 	return d.RemoveBucket(i)
 }
 
-// find returns the indexes of the token's bucket, or -1, and among that bucket's tokens. A token comes before the digest of
-// another that is written the same.
-func (r *revocation) find(cfg *config.Config) (bucket, token int) {
+// find returns the index of the token's bucket, or -1, the key there that has the token, and the index in its list. A token comes
+// before the digest of another that is written the same.
+func (r *revocation) find(cfg *config.Config) (bucket int, key string, token int) {
 	for i, b := range cfg.Buckets {
-		if b.Token == r.token && r.token != "" {
-			return i, 0
-		}
-		if j := slices.Index(b.Tokens, r.token); j >= 0 {
-			return i, j
+		switch j := slices.Index(b.Tokens, r.token); {
+		case j >= 0:
+			return i, "tokens", j
+		case b.Token == "" || b.Token != r.token:
+		case b.TokenFile != "":
+			return i, "token_file", 0
+		default:
+			return i, "token", 0
 		}
 	}
 	sum := sha256.Sum256([]byte(r.token))
 	for i, b := range cfg.Buckets {
-		if b.TokenSHA256 != "" && (b.TokenSHA256 == hex.EncodeToString(sum[:]) || b.TokenSHA256 == strings.ToLower(r.token)) {
-			return i, 0
+		for j, digest := range b.TokenSHA256 {
+			if digest == hex.EncodeToString(sum[:]) || digest == strings.ToLower(r.token) {
+				return i, "token_sha256", j
+			}
 		}
 	}
-	return -1, 0
+	return -1, "", 0
 }
 
 func (r *revocation) text(config string) string {

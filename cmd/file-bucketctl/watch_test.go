@@ -279,7 +279,7 @@ func TestWatchAsksTheRunnerOfHooks(t *testing.T) {
 		t.Errorf("logged %q", logged)
 	}
 	if err := errors.Join(l.Close(), <-served); err != nil || // which waits for nobody when nobody came
-		stderr.String() != "backup 27\n" {
+		stderr.String() != "alert.sh backup: backup 27\n" {
 		t.Errorf("the hook said %q, %v", &stderr, err)
 	}
 }

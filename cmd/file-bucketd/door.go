@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -24,7 +25,7 @@ func program() daemon.Program {
 		Address: func(cfg *config.Config) (string, int) { return cfg.Host, cfg.Port },
 		Check:   func(cfg *config.Config) error { return pushConfig(cfg).Validate() },
 		Settings: func(cfg *config.Config) []daemon.Setting {
-			return []daemon.Setting{{Name: "home", Value: cfg.Home}, {Name: "hooks", Value: cfg.Hooks}}
+			return []daemon.Setting{{Name: "home", Value: cfg.Home}, {Name: "hooks", Value: cfg.Hooks}, {Name: "s3.upload_expiry", Value: cfg.S3.UploadExpiry}}
 		},
 		Open: open,
 	}
@@ -41,18 +42,32 @@ func openWith(cfg *config.Config, store *object.Store, log zerolog.Logger, scrip
 	if err != nil {
 		return nil, err
 	}
+	current := settings.Buckets
+	warnOfNone(current, log)
 	return &daemon.Door{
-		Handler: srv,
+		Handler:  srv,
+		Refusals: srv.Refusals,
+		Tend:     srv.Tend,
+		Drain:    srv.Drain,
 		Reload: func(cfg *config.Config) error {
 			// The list and nothing else: the socket, the store and the home are those of the start.
 			buckets := pushConfig(cfg).Buckets
 			if err := srv.SetBuckets(buckets); err != nil {
 				return fmt.Errorf("%s: %w", cfg.File(), err)
 			}
-			log.Info().Int("buckets", len(buckets)).Msg("bucket list replaced")
+			log.Info().Int("buckets", len(buckets)).Str("changes", push.Changes(current, buckets)).Msg("bucket list replaced")
+			warnOfNone(buckets, log)
+			current = buckets
 			return nil
 		},
 	}, nil
+}
+
+// warnOfNone tells of a list that lets nobody push: most likely it was lost from the file.
+func warnOfNone(buckets []push.Bucket, log zerolog.Logger) {
+	if len(buckets) == 0 {
+		log.Warn().Msg("the configuration has no buckets: every push is refused")
+	}
 }
 
 // hooks are the daemon's in the words of the door.
@@ -62,18 +77,24 @@ var _ push.Hooks = hooks{}
 
 func (h hooks) Run(ctx context.Context, call push.HookCall) (push.HookResult, error) {
 	got, err := h.Hooks.Run(ctx, daemon.HookCall(call))
-	if errors.Is(err, daemon.ErrNoHook) {
+	switch {
+	case errors.Is(err, daemon.ErrNoHook):
 		err = push.ErrNoHook
+	case errors.Is(err, daemon.ErrHookTime):
+		err = push.ErrHookTime
 	}
-	return push.HookResult{Code: got.Code, Output: got.Output}, err
+	return push.HookResult{Code: got.Code, Output: got.Output, Stderr: got.Stderr}, err
 }
 
 func pushConfig(cfg *config.Config) push.Config {
-	out := push.Config{Home: cfg.Home, AllowFailedHooks: cfg.Hooks.Failure == "allow", Outlast: daemon.Outlast}
+	out := push.Config{
+		Home: cfg.Home, AllowFailedHooks: cfg.Hooks.Failure == "allow", Outlast: daemon.Outlast, MinFree: int64(cfg.Storage.MinFree),
+		UploadExpiry: time.Duration(cfg.S3.UploadExpiry),
+	}
 	for _, b := range cfg.Buckets {
 		out.Buckets = append(out.Buckets, push.Bucket{
 			Name: b.Name, Token: b.Token, TokenSHA256: b.TokenSHA256, Tokens: b.Tokens,
-			MaxSize: int64(b.MaxSize), Overwrite: b.Overwrite,
+			MaxSize: int64(b.MaxSize), Quota: int64(b.Quota), Overwrite: b.Overwrite, Stamp: b.Stamp,
 		})
 	}
 	return out

@@ -192,7 +192,7 @@ func TestChangedHooksNeedARestart(t *testing.T) {
 			t.Errorf("%s: changed %t", was[i].Name, changed)
 		}
 	}
-	if len(was) != 2 {
+	if len(was) != 3 {
 		t.Errorf("settings %v", was)
 	}
 }
@@ -207,6 +207,8 @@ func TestHooksThatCannotRun(t *testing.T) {
 		"open":           {"#!/bin/sh\n", 0o777},
 		"no interpreter": {"#!/none\n", 0o755},
 		"no program":     {"\x00\x01", 0o755},
+		// A shell's code for that is 2, which lets files be replaced.
+		"syntax": {"#!/bin/sh\nif then\n", 0o755},
 	} {
 		for failure, status := range map[string]int{"deny": 409, "allow": 200} {
 			t.Run(name+"/"+failure, func(t *testing.T) {

@@ -43,6 +43,11 @@ func (l logLines) next(message string) map[string]any {
 // post pushes a file and returns the status.
 func post(t *testing.T, url, name, content string) int {
 	t.Helper()
+	return postBy(t, http.DefaultClient, url, name, content)
+}
+
+func postBy(t *testing.T, client *http.Client, url, name, content string) int {
+	t.Helper()
 	var body bytes.Buffer
 	form := multipart.NewWriter(&body)
 	part, err := form.CreateFormFile("file", name)
@@ -53,7 +58,7 @@ func post(t *testing.T, url, name, content string) int {
 	if err := form.Close(); err != nil {
 		t.Fatal(err)
 	}
-	resp, err := http.Post(url, form.FormDataContentType(), &body)
+	resp, err := client.Post(url, form.FormDataContentType(), &body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,6 +132,15 @@ func TestPushAndReload(t *testing.T) {
 	}
 	send("token-two", "c.tar", http.StatusOK)
 
+	for _, none := range []string{`"log": {}`, `"buckets": []`} {
+		writeConfig(t, path, dir, none)
+		reload()
+		if got := log.next("the configuration has no buckets: every push is refused"); got["level"] != "warn" {
+			t.Errorf("%s: logged %v", none, got)
+		}
+		send("token-two", "d.tar", http.StatusForbidden)
+	}
+
 	go func() {
 		for log.scan.Scan() {
 			continue // drained, or the daemon would block
@@ -149,7 +163,7 @@ func TestHelp(t *testing.T) {
 func TestCheck(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "config.json")
-	writeConfig(t, path, dir, `"buckets": [{"name": "db01", "token": "token-one"}, {"name": "db02", "tokens": ["token-two", "token-three"], "max_size": "1KiB"}]`)
+	writeConfig(t, path, dir, `"buckets": [{"name": "db01", "token": "token-one"}, {"name": "db02", "tokens": ["token-two", "token-three"], "max_size": "1KiB", "quota": "2KiB"}]`)
 	var out strings.Builder
 	if err := run(t.Context(), []string{"--check", "--config", path}, &out, io.Discard); err != nil || out.String() != path+": ok\n" {
 		t.Errorf("got %q, %v", &out, err)
@@ -159,7 +173,20 @@ func TestCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := pushConfig(cfg).Buckets[1]
-	if b.Name != "db02" || b.MaxSize != 1024 || len(b.Tokens) != 2 {
+	if b.Name != "db02" || b.MaxSize != 1024 || b.Quota != 2048 || len(b.Tokens) != 2 {
+		t.Errorf("got %+v", b)
+	}
+}
+
+func TestStampOfTheConfiguration(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "config.json")
+	writeConfig(t, path, dir, `"buckets": [{"name": "db01", "token": "token-one", "stamp": true}, {"name": "db02", "token": "token-two"}]`)
+	cfg, err := daemon.LoadConfig(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b := pushConfig(cfg).Buckets; !b[0].Stamp || b[1].Stamp {
 		t.Errorf("got %+v", b)
 	}
 }

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -40,12 +43,31 @@ func open(cfg *config.Config, store *object.Store, log zerolog.Logger) (*daemon.
 		log.Warn().Msg("no username is configured: everybody may read, write and delete everything")
 		status = "ANONYMOUS: everybody may read, write and delete everything"
 	}
+	makeBuckets(cfg.Buckets, store, log)
 	return &daemon.Door{Status: status, Server: func(m daemon.Means) (daemon.Server, error) {
 		c := ftpConfig(cfg)
 		c.TLS = m.TLS
 		c.Observe = func(e ftp.Event) { m.Observe(event(e)) }
 		return ftp.New(c, store, log)
 	}}, nil
+}
+
+// makeTime is how long the buckets may take. Without them the door opens too.
+const makeTime = 10 * time.Second
+
+// makeBuckets makes those of the configuration into which nobody has pushed yet: a scanner is told a directory, and cannot make a bucket.
+func makeBuckets(buckets []config.Bucket, store *object.Store, log zerolog.Logger) {
+	ctx, cancel := context.WithTimeout(context.Background(), makeTime)
+	defer cancel()
+	for i := range buckets {
+		name := buckets[i].Name
+		if name == "" {
+			continue // a bare token's files are not in the store
+		}
+		if err := store.CreateBucket(ctx, name, ""); err != nil && !errors.Is(err, object.ErrBucketExists) {
+			log.Warn().Str("bucket", name).Err(err).Msg("could not make a bucket of the configuration")
+		}
+	}
 }
 
 func ftpConfig(cfg *config.Config) ftp.Config {

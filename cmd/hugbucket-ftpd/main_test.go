@@ -157,6 +157,34 @@ func TestAnonymous(t *testing.T) {
 	stop()
 }
 
+// Buckets of the configuration are there before anything was pushed into them, and whoever removes one has it back at the next start.
+func TestBucketsOfTheConfiguration(t *testing.T) {
+	path := writeConfig(t, `, "username": "u", "password": "p"}, "home": "/none", "buckets": [
+		{"name": "backup", "token": "9c7c64cfac3b922aacd4ba68cb631e82"}, "3547264155b541de5cb6a7eae0431a14"], "log": {"level": "info"`)
+	for removed := range 3 {
+		addr, lines, stop := serve(t, path)
+		for _, fields := range lines {
+			if fields["level"] != "info" {
+				t.Errorf("logged %v", fields)
+			}
+		}
+		c := login(t, addr, "u", "p")
+		if got := c.transfer("", "NLST"); got != "backup\r\n" {
+			t.Errorf("got %q", got)
+		}
+		c.do(250, "CWD /backup")
+		c.do(257, "MKD scans")
+		c.transfer("content", "STOR scans/a")
+		c.do(250, "DELE scans/a")
+		c.do(250, "RMD scans")
+		if removed == 0 {
+			c.do(250, "RMD /backup")
+		}
+		c.do(221, "QUIT")
+		stop()
+	}
+}
+
 func TestLogin(t *testing.T) {
 	addr, lines, stop := serve(t, writeConfig(t, `, "username": "u", "password": "p w"`))
 	for _, fields := range lines {

@@ -2,8 +2,6 @@ package config
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -184,89 +182,10 @@ func (c *checker) url(key, text string) {
 }
 
 var (
-	pushToken = regexp.MustCompile(`^[A-Za-z0-9_-]{8,128}$`)
-	hexDigest = regexp.MustCompile(`^[0-9a-f]{64}$`)
 	// What a credential in a signature may hold: printable ASCII but for the characters that end it there.
 	accessKey = regexp.MustCompile(`^[!-+\-.0-<>-~]+$`)
 	region    = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
 )
-
-// buckets checks the push buckets. A token is never part of an error.
-func (c *checker) buckets() {
-	names := make(map[string]string) // name to the key that has it
-	tokens := make(map[string]string)
-	for i := range c.cfg.Buckets {
-		b, key := &c.cfg.Buckets[i], Index("buckets", i)
-		if c.has(key+".name") && b.Name == "" {
-			c.fail(key+".name", "must not be empty")
-		}
-		if first, ok := names[b.Name]; ok && b.Name != "" {
-			c.fail(key+".name", "%q is also %s", b.Name, first)
-		}
-		names[b.Name] = key + ".name"
-		c.aging(b, key)
-		for _, t := range c.bucketTokens(b, key) {
-			if first, ok := tokens[t.digest]; ok {
-				c.fail(t.key, "is the same token as %s", first)
-				continue
-			}
-			tokens[t.digest] = t.key
-		}
-	}
-}
-
-// keyedToken is a token by its SHA-256 and the key that has it.
-type keyedToken struct{ key, digest string }
-
-// bucketTokens checks a bucket's tokens and returns them.
-func (c *checker) bucketTokens(b *Bucket, key string) []keyedToken {
-	var given []string
-	for _, name := range []string{"token", "token_file", "token_sha256", "tokens"} {
-		if c.has(key + "." + name) {
-			given = append(given, name)
-		}
-	}
-	switch {
-	case b.bare:
-		return c.tokenDigest(key, b.Token)
-	case !c.has(key + ".name"):
-		c.fail(key, "has no name; a token without a name is written as a string")
-		return nil
-	case len(given) != 1:
-		c.fail(key, "must have exactly one of token, token_file, token_sha256 and tokens")
-		return nil
-	}
-	key += "." + given[0]
-	switch given[0] {
-	case "token_sha256":
-		b.TokenSHA256 = strings.ToLower(b.TokenSHA256)
-		if !hexDigest.MatchString(b.TokenSHA256) {
-			c.fail(key, "must be the 64 hex digits of a SHA-256")
-			return nil
-		}
-		return []keyedToken{{key, b.TokenSHA256}}
-	case "tokens":
-		if len(b.Tokens) == 0 {
-			c.fail(key, "must not be empty")
-		}
-		var list []keyedToken
-		for i, t := range b.Tokens {
-			list = append(list, c.tokenDigest(Index(key, i), t)...)
-		}
-		return list
-	default:
-		return c.tokenDigest(key, b.Token)
-	}
-}
-
-func (c *checker) tokenDigest(key, token string) []keyedToken {
-	if !pushToken.MatchString(token) {
-		c.fail(key, "must be 8 to 128 of A-Z, a-z, 0-9, \"_\" and \"-\"")
-		return nil
-	}
-	sum := sha256.Sum256([]byte(token))
-	return []keyedToken{{key, hex.EncodeToString(sum[:])}}
-}
 
 func (c *checker) s3() {
 	s := c.cfg.S3

@@ -15,7 +15,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -36,33 +35,33 @@ type Config struct {
 	Home    string   `json:"home"`
 	Buckets []Bucket `json:"buckets"`
 
-	Hooks          Hooks    `json:"hooks"`
-	Storage        Storage  `json:"storage"`
-	S3             S3       `json:"s3"`
-	FTP            FTP      `json:"ftp"`
-	Hub            Hub      `json:"hub"`
-	TLS            TLS      `json:"tls"`
-	Metrics        Metrics  `json:"metrics"`
-	TrustedProxies []string `json:"trusted_proxies"`
-	Log            Log      `json:"log"`
+	Hooks          Hooks     `json:"hooks"`
+	Storage        Storage   `json:"storage"`
+	S3             S3        `json:"s3"`
+	FTP            FTP       `json:"ftp"`
+	Hub            Hub       `json:"hub"`
+	TLS            TLS       `json:"tls"`
+	Metrics        Metrics   `json:"metrics"`
+	TrustedProxies []Network `json:"trusted_proxies"`
+	Log            Log       `json:"log"`
 
 	file  string         // as it was given to Load
 	lines map[string]int // by key
 }
 
 // Bucket is a push bucket: an object with a name, or a string, which is a
-// bare token. Exactly one of the token fields is set; Load replaces TokenFile
-// by Token.
+// bare token. At most one of Token, TokenFile and Tokens is set, and one at
+// least of these and TokenSHA256; Load replaces TokenFile by Token.
 type Bucket struct {
 	Name        string   `json:"name"` // empty for a bare token
 	Token       string   `json:"token"`
 	TokenFile   string   `json:"token_file"`
-	TokenSHA256 string   `json:"token_sha256"` // lower-case hex
+	TokenSHA256 Names    `json:"token_sha256"` // lower-case hex
 	Tokens      []string `json:"tokens"`
 	MaxSize     Size     `json:"max_size"` // of one file; 0 is no limit
 	Quota       Size     `json:"quota"`
 	Overwrite   bool     `json:"overwrite"`
-	Stamp       bool     `json:"stamp"`
+	Stamp       bool     `json:"stamp"`   // put the time of a push before the name of its file
 	Expect      Duration `json:"expect"`  // within which something has to come; 0 is no matter when
 	Keep        int      `json:"keep"`    // how many of the newest objects never expire; 0 is not said
 	MaxAge      Duration `json:"max_age"` // after which objects may expire; 0 is not said
@@ -249,11 +248,7 @@ func (c *Config) completePaths() (err error) {
 // where things are while the file may have a fault that a daemon would refuse. It fails when the file cannot be read or is
 // not JSON.
 func Peek(path string) (*Config, error) {
-	f, err := openRegular(path)
-	if err != nil {
-		return nil, err
-	}
-	data, err := readOpen(f, maxFile)
+	data, err := readFile(path, maxFile)
 	if err != nil {
 		return nil, err
 	}
@@ -309,24 +304,22 @@ func joinErrors(errs []*Error) error {
 	return errors.Join(list...)
 }
 
-// readFile reads a whole file of at most limit bytes.
+// readFile reads a whole file of at most limit bytes, or what a pipe has, such as /dev/stdin, for which nothing waits long.
 func readFile(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := openFile(path)
 	if err != nil {
 		return nil, err
 	}
-	return readOpen(f, limit)
-}
-
-// readOpen is readFile of a file that is open, and closes it.
-func readOpen(f *os.File, limit int64) ([]byte, error) {
 	defer f.Close() //nolint:errcheck // nothing was written
 	data, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
 		return nil, err
 	}
+	if fi, err := f.Stat(); err == nil && !fi.Mode().IsRegular() && len(data) == 0 {
+		return nil, fmt.Errorf("%s is a pipe into which nobody writes", path)
+	}
 	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("%s is larger than %d bytes", f.Name(), limit)
+		return nil, fmt.Errorf("%s is larger than %d bytes", path, limit)
 	}
 	return data, nil
 }

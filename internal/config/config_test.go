@@ -1,9 +1,13 @@
 package config
 
 import (
+	"errors"
+	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -75,12 +79,12 @@ func TestFourKeys(t *testing.T) {
 	clearSecrets(t)
 	// The ports of the other doors were nobody's when such a file was written.
 	cfg := mustParse(t, `{
- "buckets": ["3547264155b541de5cb6a7eae0431a14", "9c7c64cfac3b922aacd4ba68cb631e82"],
+ "buckets": ["3547264155b541de5cb6a7eae0431a14", "9c7c64cfac3b922aacd4ba68cb631e82", "Zm9v+YmFyYmF6cXV4Zm9vYmFyYm.~ab="],
  "port": 9000,
  "home": "/srv/files",
  "host": "0.0.0.0"
 }`)
-	if len(cfg.Buckets) != 2 || cfg.Buckets[1].Token != "9c7c64cfac3b922aacd4ba68cb631e82" || cfg.Buckets[1].Name != "" {
+	if len(cfg.Buckets) != 3 || cfg.Buckets[1].Token != "9c7c64cfac3b922aacd4ba68cb631e82" || cfg.Buckets[1].Name != "" {
 		t.Errorf("buckets: %+v", cfg.Buckets)
 	}
 	if cfg.Port != 9000 || cfg.Home != "/srv/files" || cfg.Host != "0.0.0.0" {
@@ -99,7 +103,7 @@ func TestLoadWholeShape(t *testing.T) {
 		b.Expect != Duration(26*time.Hour) || b.Keep != 14 || b.MaxAge != Duration(90*24*time.Hour) {
 		t.Errorf("bucket: %+v", b)
 	}
-	if got := cfg.Buckets[2].TokenSHA256; got != strings.Repeat("ab", 32) {
+	if got := cfg.Buckets[2].TokenSHA256; len(got) != 1 || got[0] != strings.Repeat("ab", 32) {
 		t.Errorf("token_sha256 %s is not lower case", got)
 	}
 	if len(cfg.Buckets[3].Tokens) != 2 {
@@ -271,7 +275,7 @@ func TestSecretErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = parse("config.json", []byte("{\"ftp\": {\"username\": \"u\",\n\"password_file\": \""+fifo+"\"}}"), false)
-	if want := "config.json:2: ftp.password_file: " + fifo + " is not a regular file"; err == nil || err.Error() != want {
+	if want := "config.json:2: ftp.password_file: " + fifo + " is a pipe into which nobody writes"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 	if err := os.Mkdir(filepath.Join(dir, "ftp-password"), 0o700); err != nil {
@@ -312,5 +316,46 @@ func TestSecretsOfOtherDoors(t *testing.T) {
 	}
 	if stored("s3-secret-key", filepath.Join(dir, "none"), dir) != filepath.Join(dir, "s3-secret-key") {
 		t.Error("not found")
+	}
+}
+
+// TestNetworks: proxies are addresses or networks, of both kinds.
+func TestNetworks(t *testing.T) {
+	clearSecrets(t)
+	cfg := mustParse(t, `{"trusted_proxies": ["192.0.2.1", "10.0.0.0/8", "::1", "fd00::/8", "::ffff:198.51.100.1"]}`)
+	var got []string
+	for _, n := range cfg.TrustedProxies {
+		got = append(got, n.String())
+	}
+	if want := []string{"192.0.2.1", "10.0.0.0/8", "::1", "fd00::/8", "198.51.100.1"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	n := cfg.TrustedProxies
+	for addr, of := range map[string]int{"192.0.2.1": 0, "::ffff:192.0.2.1": 0, "10.255.0.1": 1, "::1": 2, "fd12::3%eth0": 3, "192.0.2.2": -1} {
+		if i := slices.IndexFunc(n, func(n Network) bool { return n.Contains(netip.MustParseAddr(addr)) }); i != of {
+			t.Errorf("%s is in %d, want %d", addr, i, of)
+		}
+	}
+}
+
+// TestPipe reads a configuration from where one program gives it to another: /dev/stdin, or a shell's <(…).
+func TestPipe(t *testing.T) {
+	clearSecrets(t)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		_, err := w.WriteString(`{"port": 4321}`)
+		if err := errors.Join(err, w.Close()); err != nil {
+			t.Error(err)
+		}
+	}()
+	c, err := Load(fmt.Sprint("/proc/self/fd/", r.Fd()))
+	if err != nil || c.Port != 4321 {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
 	}
 }

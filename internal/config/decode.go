@@ -14,11 +14,8 @@ import (
 // value given here, which asks for what this version does anyway. The list
 // shrinks as features arrive.
 var unsupported = map[string]any{
-	"buckets[].quota": Size(0),
-	"buckets[].stamp": false,
-	"storage.driver":  "disk",
-	"hub":             nil,
-	"trusted_proxies": []string(nil),
+	"storage.driver": "disk",
+	"hub":            nil,
 }
 
 // stringDecoder is what a type implements to be written as a string. The error

@@ -62,43 +62,65 @@ func (d *Draft) RemoveBucket(bucket int) error {
 	return removeElement(list, bucket)
 }
 
-// AddToken gives a bucket that has token or tokens one more.
+// AddToken gives a bucket one more token.
 func (d *Draft) AddToken(bucket int, token string) error {
+	return d.addTo(bucket, token, "token", "tokens")
+}
+
+// AddDigest gives a bucket one more token, by its SHA-256 in hex.
+func (d *Draft) AddDigest(bucket int, digest string) error {
+	return d.addTo(bucket, digest, "token_sha256", "token_sha256")
+}
+
+// addTo adds a value to a bucket: to the list "many", which is made of the value "one" when there is that, or as "one".
+func (d *Draft) addTo(bucket int, value, one, many string) error {
 	o, err := d.bucket(bucket)
 	if err != nil {
 		return err
 	}
-	if m := memberOf(o, "tokens"); m != nil {
-		list, ok := m.Value.Value.(*hujson.Array)
-		if !ok {
-			return fmt.Errorf("%s.tokens is no list", Index("buckets", bucket))
-		}
-		appendElement(list, hujson.String(token))
+	m := memberOf(o, many)
+	if m == nil {
+		m = memberOf(o, one)
+	}
+	if m == nil {
+		addMember(o, o, one, hujson.String(value))
 		return nil
 	}
-	m := memberOf(o, "token")
-	if m == nil {
-		return fmt.Errorf("%s has no token in the file", Index("buckets", bucket))
+	switch was := m.Value.Value.(type) {
+	case *hujson.Array:
+		appendElement(was, hujson.String(value))
+	case hujson.Literal:
+		if was.Kind() != '"' {
+			return fmt.Errorf("%s.%s is no string and no list", Index("buckets", bucket), many)
+		}
+		m.Name.Value = hujson.String(many)
+		list := &hujson.Array{Elements: []hujson.ArrayElement{{Value: was}}}
+		appendElement(list, hujson.String(value))
+		m.Value.Value = list
+	default:
+		return fmt.Errorf("%s.%s is no string and no list", Index("buckets", bucket), many)
 	}
-	m.Name.Value = hujson.String("tokens")
-	list := &hujson.Array{Elements: []hujson.ArrayElement{{Value: m.Value.Value}}}
-	appendElement(list, hujson.String(token))
-	m.Value.Value = list
 	return nil
 }
 
-// RemoveToken takes one of a bucket's tokens away.
-func (d *Draft) RemoveToken(bucket, token int) error {
+// RemoveToken takes one of a bucket's tokens away: that with an index of the list "name", and the member itself when it has no other.
+func (d *Draft) RemoveToken(bucket int, name string, token int) error {
 	o, err := d.bucket(bucket)
 	if err != nil {
 		return err
 	}
-	if m := memberOf(o, "tokens"); m != nil {
-		if list, ok := m.Value.Value.(*hujson.Array); ok {
-			return removeElement(list, token)
-		}
+	m := memberOf(o, name)
+	if m == nil {
+		return fmt.Errorf("%s has no %s", Index("buckets", bucket), name)
 	}
-	return fmt.Errorf("%s has no list of tokens", Index("buckets", bucket))
+	if list, ok := m.Value.Value.(*hujson.Array); ok && len(list.Elements) != 1 {
+		return removeElement(list, token)
+	}
+	if token != 0 {
+		return fmt.Errorf("%s.%s has one element and no index %d", Index("buckets", bucket), name, token)
+	}
+	removeMember(o, name)
+	return nil
 }
 
 // list returns the list of buckets.
@@ -163,6 +185,21 @@ func addMember(o, like *hujson.Object, name string, value hujson.ValueTrimmed) {
 		Value: hujson.Value{BeforeExtra: hujson.Extra(colon), Value: value},
 	})
 	o.AfterExtra = hujson.Extra(end)
+}
+
+// removeMember takes a member away that is there.
+func removeMember(o *hujson.Object, name string) {
+	i := slices.IndexFunc(o.Members, func(m hujson.ObjectMember) bool {
+		l, ok := m.Name.Value.(hujson.Literal)
+		return ok && l.String() == name
+	})
+	if i == 0 && len(o.Members) > 1 {
+		o.Members[1].Name.BeforeExtra = o.Members[0].Name.BeforeExtra
+	}
+	o.Members = slices.Delete(o.Members, i, i+1)
+	if n := len(o.Members); n > 0 {
+		o.Members[n-1].Value.AfterExtra = nil // else a comma would follow it
+	}
 }
 
 // appendElement appends to a list in the way that its elements are written.

@@ -63,9 +63,35 @@ func TestDraftAddsAndRemovesTokens(t *testing.T) {
 	both := strings.Replace(written, `"token": "9c7c64cfac3b922aacd4ba68cb631e82",`, two, 1)
 	edit(t, written, both, func(d *Draft) error { return d.AddToken(0, "second-token") })
 	edit(t, both, strings.Replace(both, `", "second-token"]`, `", "second-token", "third-token"]`, 1), func(d *Draft) error { return d.AddToken(0, "third-token") })
-	edit(t, both, strings.Replace(both, `"9c7c64cfac3b922aacd4ba68cb631e82", `, "", 1), func(d *Draft) error { return d.RemoveToken(0, 0) })
-	edit(t, both, strings.Replace(both, `, "second-token"`, "", 1), func(d *Draft) error { return d.RemoveToken(0, 1) })
-	edit(t, `{"buckets": [{"name": "x", "tokens": ["a" , "b"]}]}`, `{"buckets": [{"name": "x", "tokens": ["a"]}]}`, func(d *Draft) error { return d.RemoveToken(0, 1) })
+	edit(t, both, strings.Replace(both, `"9c7c64cfac3b922aacd4ba68cb631e82", `, "", 1), func(d *Draft) error { return d.RemoveToken(0, "tokens", 0) })
+	edit(t, both, strings.Replace(both, `, "second-token"`, "", 1), func(d *Draft) error { return d.RemoveToken(0, "tokens", 1) })
+	edit(t, `{"buckets": [{"name": "x", "tokens": ["a" , "b"]}]}`, `{"buckets": [{"name": "x", "tokens": ["a"]}]}`, func(d *Draft) error { return d.RemoveToken(0, "tokens", 1) })
+
+	// Digests stand beside tokens; what is empty goes.
+	digest := func(d *Draft) error { return d.AddDigest(0, "22") }
+	hashed := strings.Replace(written, `"max_size": "1e2GiB"`, `"max_size": "1e2GiB",
+      "token_sha256": "22"`, 1)
+	edit(t, written, hashed, digest)
+	edit(t, hashed, strings.Replace(hashed, `      "token": "9c7c64cfac3b922aacd4ba68cb631e82",
+`, "", 1), func(d *Draft) error { return d.RemoveToken(0, "token", 0) })
+	edit(t, hashed, written, func(d *Draft) error { return d.RemoveToken(0, "token_sha256", 0) })
+	for text, want := range map[string]string{
+		`{"buckets": [{"name": "x", "token_sha256":"11" }]}`:      `{"buckets": [{"name": "x", "token_sha256":["11", "22"] }]}`,
+		`{"buckets": [{"name": "x", "token_sha256": [ "11" ]}]}`:  `{"buckets": [{"name": "x", "token_sha256": [ "11", "22" ]}]}`,
+		`{"buckets": [{"name": "x", "tokens": ["a"]}]}`:           `{"buckets": [{"name": "x", "tokens": ["a"], "token_sha256": "22"}]}`,
+		`{"buckets": [{"token_\u0073ha256": "11", "name": "x"}]}`: `{"buckets": [{"token_sha256": ["11", "22"], "name": "x"}]}`,
+	} {
+		edit(t, text, want, digest)
+	}
+	for text, want := range map[string]string{
+		`{"buckets": [{"token_sha256": ["11"], "name": "x" }]}`: `{"buckets": [{"name": "x" }]}`,
+		`{"buckets": [{"name": "x", "token_sha256": "11" }]}`:   `{"buckets": [{"name": "x" }]}`,
+		`{"buckets": [{"name": "x" , "token_sha256": "11"}]}`:   `{"buckets": [{"name": "x"}]}`,
+	} {
+		edit(t, text, want, func(d *Draft) error { return d.RemoveToken(0, "token_sha256", 0) })
+	}
+	edit(t, `{"buckets": [{"name": "x", "token_sha256": "11"}]}`, `{"buckets": [{"name": "x", "token_sha256": "11", "token": "t"}]}`,
+		func(d *Draft) error { return d.AddToken(0, "t") })
 }
 
 func TestDraftRemovesBuckets(t *testing.T) {
@@ -108,9 +134,9 @@ func TestDraftRefusesWhatIsNotThere(t *testing.T) {
 	const text = `{"buckets": ["aaaaaaaa", {"name": "x", "token_sha256": "00"}, {"name": "y", "token": "t"}]}`
 	for what, change := range map[string]func(*Draft) error{
 		"bare token":  func(d *Draft) error { return d.AddToken(0, "t") },
-		"digest":      func(d *Draft) error { return d.AddToken(1, "t") },
 		"none such":   func(d *Draft) error { return d.AddToken(3, "t") },
-		"one token":   func(d *Draft) error { return d.RemoveToken(2, 0) },
+		"one token":   func(d *Draft) error { return d.RemoveToken(2, "token", 1) },
+		"no tokens":   func(d *Draft) error { return d.RemoveToken(2, "tokens", 0) },
 		"no bucket":   func(d *Draft) error { return d.RemoveBucket(3) },
 		"below zero":  func(d *Draft) error { return d.RemoveBucket(-1) },
 		"index below": func(d *Draft) error { return d.AddToken(-1, "t") },
@@ -125,7 +151,8 @@ func TestDraftRefusesWhatIsNotThere(t *testing.T) {
 	}
 	for text, change := range map[string]func(*Draft) error{
 		`{"buckets": 7}`: addDB,
-		`{"buckets": [{"name": "x", "tokens": 7}]}`: func(d *Draft) error { return d.AddToken(0, "t") },
+		`{"buckets": [{"name": "x", "tokens": 7}]}`:        func(d *Draft) error { return d.AddToken(0, "t") },
+		`{"buckets": [{"name": "x", "token_sha256": {}}]}`: func(d *Draft) error { return d.AddDigest(0, "t") },
 	} {
 		d, err := NewDraft([]byte(text))
 		if err != nil {

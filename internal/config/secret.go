@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // maxSecret bounds a secret's file in bytes.
@@ -170,15 +171,22 @@ func (c *Config) SecretFiles() []string {
 	return list
 }
 
-// openRegular opens a file that must be one.
-func openRegular(path string) (*os.File, error) {
-	// Opening a FIFO waits for a writer, who may never come.
+// pipeTime is for how long a pipe is read.
+const pipeTime = 10 * time.Second
+
+// openFile opens a file, or a pipe.
+func openFile(path string) (*os.File, error) {
+	// To open a FIFO would wait for a writer, who may never come.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
 	fi, err := f.Stat()
-	if err == nil && !fi.Mode().IsRegular() {
+	switch {
+	case err != nil || fi.Mode().IsRegular():
+	case fi.Mode()&fs.ModeNamedPipe != 0:
+		err = f.SetReadDeadline(time.Now().Add(pipeTime))
+	default:
 		err = errors.New(path + " is not a regular file")
 	}
 	if err != nil {
@@ -189,11 +197,7 @@ func openRegular(path string) (*os.File, error) {
 
 // readSecret reads a secret from a file, without the line end that editors add.
 func readSecret(path string) (string, error) {
-	f, err := openRegular(path)
-	if err != nil {
-		return "", err
-	}
-	data, err := readOpen(f, maxSecret)
+	data, err := readFile(path, maxSecret)
 	if err != nil {
 		return "", err
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -70,6 +71,40 @@ func (r *PortRange) decodeString(text string) error {
 	}
 	*r = PortRange{First: int(a), Last: int(b)}
 	return nil
+}
+
+// Network is a range of IP addresses, written "192.0.2.0/24", or one address, "192.0.2.1".
+type Network netip.Prefix
+
+func (n *Network) decodeString(text string) error {
+	if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
+		addr = addr.Unmap()
+		*n = Network(netip.PrefixFrom(addr, addr.BitLen()))
+		return nil
+	}
+	p, err := netip.ParsePrefix(text)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%q is neither an address nor a network; write it like \"192.0.2.1\" or \"10.0.0.0/8\"", text)
+	case p.Addr().Is4In6():
+		return fmt.Errorf("%q is a network of IPv4 addresses in IPv6; write it like \"10.0.0.0/8\"", text)
+	case p != p.Masked():
+		// Whoever meant the address would let in all others beside it.
+		return fmt.Errorf("%q is an address in the network %s; write one of the two", text, p.Masked())
+	}
+	*n = Network(p)
+	return nil
+}
+
+// Contains says whether an address is in the network, in whatever form and zone it comes.
+func (n Network) Contains(a netip.Addr) bool { return netip.Prefix(n).Contains(a.Unmap().WithZone("")) }
+
+// String returns the network as it is written in the file.
+func (n Network) String() string {
+	if p := netip.Prefix(n); !p.IsSingleIP() {
+		return p.String()
+	}
+	return netip.Prefix(n).Addr().String()
 }
 
 // Names are several names, or one that is written as a string. The empty string is none.

@@ -130,8 +130,8 @@ func (a *arrivals) bare(token string, now time.Time) (time.Time, error) {
 	return newest, nil
 }
 
-// NewestFile is when the newest file in the directory of a bare token was written, leaving out those that are still coming; zero
-// when there is none. An error does not hold the path, which holds the token.
+// NewestFile is when the newest file in the directory of a bare token was written, leaving out those that are still coming; zero when
+// there is none. An error does not hold the path, which holds the token.
 func NewestFile(dir string) (newest time.Time, err error) {
 	f, err := os.OpenFile(dir, os.O_RDONLY|syscall.O_DIRECTORY, 0) // to open a FIFO would wait for a writer
 	if errors.Is(err, fs.ErrNotExist) {

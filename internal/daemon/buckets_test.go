@@ -61,7 +61,10 @@ func TestArrivals(t *testing.T) {
 	old := now.Add(-90 * time.Minute)
 	writeAged(t, filepath.Join(home, "3547-bare-one", "new.tar"), old)
 	writeAged(t, filepath.Join(home, "3547-bare-one", "old.tar"), old.Add(-time.Hour))
-	writeAged(t, filepath.Join(home, "3547-bare-one", ".partial-abcdefghijklmnopqrstuvwxyz"), now)
+	const random = "abcdefghijklmnopqrstuvwxyz"
+	for _, ours := range []string{".partial-" + random, ".uploads/" + random, ".uploads/" + random + ".state"} {
+		writeAged(t, filepath.Join(home, "3547-bare-one", ours), now)
+	}
 	writeAged(t, filepath.Join(home, "3547-bare-one", "directory", "inside.tar"), now)
 	a := &arrivals{store: store, home: home}
 	hour := config.Duration(time.Hour)

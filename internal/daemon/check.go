@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 
 	"hugbucket/internal/config"
 	"hugbucket/internal/disk"
@@ -56,8 +55,11 @@ func deadHooks(dir, socket string) []string {
 	for _, name := range HookNames() {
 		// What this user may not look at, the runner may.
 		path, err := hookPath(dir, name, hookOwners(socket))
-		if err == nil && errors.Is(syscall.Access(path, mayExecute), syscall.EACCES) {
-			err = fmt.Errorf("%s: is not run: user %d may not execute it; chmod a+rx helps", path, os.Getuid())
+		if err == nil {
+			err = mayRun(path)
+		}
+		if err == nil {
+			err = startable(path)
 		}
 		if err != nil && !errors.Is(err, ErrNoHook) && !errors.Is(err, fs.ErrPermission) {
 			warnings = append(warnings, err.Error())
@@ -65,9 +67,6 @@ func deadHooks(dir, socket string) []string {
 	}
 	return warnings
 }
-
-// mayExecute is X_OK of access(2).
-const mayExecute = 1
 
 // hookOwners are the users whose hooks are run: root, and where there is no runner, which may have other rights than we, this
 // process's own.

@@ -56,6 +56,30 @@ func TestOpenSecretsAreLogged(t *testing.T) {
 	i.stop()
 }
 
+// TestDeadHooksAreLogged: when a daemon starts, and when it reloads.
+func TestDeadHooksAreLogged(t *testing.T) {
+	dir := hookDir(t)
+	text := fmt.Sprintf(`{"host": "127.0.0.1", "port": 0, "hooks": {"dir": %q}}`, dir)
+	writeHook(t, dir, "pre-push.sh", "exit 0")
+	hook := filepath.Join(dir, "pre-push.sh")
+	if err := os.Chmod(hook, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	i := start(t, testProgram(hello), text, nil)
+	if got := i.line("is not run: it is not executable (mode 0666)"); got["level"] != "warn" {
+		t.Errorf("logged %v", got)
+	}
+	i.address()
+	if err := os.Chmod(hook, 0o757); err != nil {
+		t.Fatal(err)
+	}
+	i.signals <- syscall.SIGUSR2
+	if got := i.line("others than its owner may write to it (mode 0757)"); got["level"] != "warn" {
+		t.Errorf("logged %v", got)
+	}
+	i.stop()
+}
+
 // TestRefusedStore: a store that would not open is found by a check.
 func TestRefusedStore(t *testing.T) {
 	dir := t.TempDir()
@@ -86,6 +110,11 @@ func TestDeadHooks(t *testing.T) {
 	want := filepath.Join(dir, "alert.sh") + ": is not run: it is not executable (mode 0644); chmod +x helps"
 	if _, warnings, err := CheckConfig(path); err != nil || len(warnings) != 1 || warnings[0] != want {
 		t.Error(err, warnings)
+	}
+	var stdout, stderr bytes.Buffer
+	err := Run(t.Context(), testProgram(hello), []string{"--check", "--config", path}, &stdout, &stderr)
+	if err != nil || stdout.String() != path+": ok\n" || !strings.Contains(stderr.String(), "testd: warning: "+want+"\n") {
+		t.Errorf("--check: %v, %q, %q", err, &stdout, &stderr)
 	}
 	if got := hookOwners(path); len(got) != 1 || got[0] != 0 {
 		t.Errorf("with a runner, hooks of %v are run", got)

@@ -172,6 +172,8 @@ func (slicer) Totals(_ context.Context, rest func()) (object.Totals, error) {
 
 func (slicer) Space() (free, size int64, err error) { return 1, 2, nil }
 
+func (slicer) Room(int64) error { return nil }
+
 // TestSamplerOfADriverThatCannotTell ends by itself.
 func TestSamplerOfADriverThatCannotTell(t *testing.T) {
 	newSampler(filepath.Join(t.TempDir(), historyName), object.New(objecttest.NewMemory(), object.Config{}), zerolog.Nop()).run(t.Context())

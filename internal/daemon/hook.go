@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,6 +20,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"hugbucket/internal/config"
+	"hugbucket/internal/throttle"
 )
 
 // HookSocket is where systemd listens for those who want a hook to be run. Each connection starts a process of its own, which
@@ -30,6 +32,7 @@ func HookNames() []string { return []string{"pre-push.sh", "post-push.sh", "aler
 
 const (
 	hookCalls  = 5                // of each hook at once, by one process; systemd takes 16 of all
+	hookShare  = 3                // of these, for one bucket
 	hookAnswer = 30 * time.Second // how much longer than a hook its answer may take
 	maxCall    = 1 << 20          // bytes of a call and of its answer on the wire
 )
@@ -48,11 +51,21 @@ type HookCall struct {
 	Env  []string // "FB_…=…" and nothing else, beside PATH and LANG
 }
 
+// value is that of a variable of the environment; empty when it is not there.
+func (c HookCall) value(name string) string {
+	for _, v := range c.Env {
+		if value, ok := strings.CutPrefix(v, name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
 // HookResult is how a hook ended.
 type HookResult struct {
 	Code   int    // its exit code; 128 and the signal's number when a signal ended it
 	Output []byte // what it wrote to stdout, at most 64 KiB of it
-	Stderr string // the first line that it wrote to stderr, at most 1 KiB of it
+	Stderr string // the first line that it wrote to stderr, at most 1 KiB of it; without the token
 }
 
 // Hooks runs the scripts that an administrator put in place. It is safe for concurrent use; the exported fields are for before.
@@ -64,6 +77,7 @@ type Hooks struct {
 	timeout time.Duration
 	log     zerolog.Logger
 	slots   map[string]chan struct{} // for each hook: none waits for the end of another
+	shares  *throttle.Shares[string] // of these, for each hook and bucket
 	service bool                     // this process is that of a service of systemd's, maybe in a sandbox
 }
 
@@ -75,7 +89,7 @@ func NewHooks(cfg *config.Config, log zerolog.Logger) *Hooks {
 	}
 	return &Hooks{
 		Socket: HookSocket, dir: cfg.Hooks.Dir, timeout: time.Duration(cfg.Hooks.Timeout), log: log,
-		slots: slots, service: os.Getenv("SYSTEMD_EXEC_PID") == strconv.Itoa(os.Getpid()),
+		slots: slots, shares: throttle.NewShares[string](hookShare), service: os.Getenv("SYSTEMD_EXEC_PID") == strconv.Itoa(os.Getpid()),
 	}
 }
 
@@ -101,6 +115,11 @@ func (h *Hooks) Run(ctx context.Context, call HookCall) (HookResult, error) {
 	if !h.Has(call.Name) {
 		return HookResult{}, ErrNoHook // nothing is asked in vain
 	}
+	leave, err := h.shares.Take(ctx, call.Name+" "+cmp.Or(call.value("FB_BUCKET"), call.value("FB_TOKEN")))
+	if err != nil {
+		return HookResult{}, ctx.Err()
+	}
+	defer leave()
 	select {
 	case h.slots[call.Name] <- struct{}{}:
 		defer func() { <-h.slots[call.Name] }()
@@ -110,7 +129,7 @@ func (h *Hooks) Run(ctx context.Context, call HookCall) (HookResult, error) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "unix", h.Socket)
 	if errors.Is(err, fs.ErrNotExist) && !h.service {
-		s := script{dir: h.dir, timeout: h.timeout, owners: hookOwners(h.Socket), as: h.As, stderr: hookLog{h.log, call.Name}}
+		s := script{dir: h.dir, timeout: h.timeout, owners: hookOwners(h.Socket), as: h.As, stderr: hookLog{h.log, call}}
 		if h.As != nil {
 			s.owners = append(s.owners, int(h.As.Uid))
 		}
@@ -206,15 +225,20 @@ func toStrings(list [][]byte) []string {
 	return out
 }
 
-// hookLog makes lines of the log of what a hook writes to stderr.
+// hookLog makes lines of the log of those that a hook writes to stderr.
 type hookLog struct {
 	log  zerolog.Logger
-	name string
+	call HookCall
 }
 
 func (l hookLog) Write(p []byte) (int, error) {
-	for line := range strings.SplitSeq(strings.TrimSuffix(string(p), "\n"), "\n") {
-		l.log.Warn().Str("hook", l.name).Str("stderr", strings.ToValidUTF8(line, "?")).Msg("hook wrote to stderr")
+	e := l.log.Warn().Str("hook", l.call.Name)
+	if bucket := l.call.bucket(); bucket != "" {
+		e.Str("bucket", bucket)
 	}
+	if file := l.call.value("FB_FILE"); file != "" {
+		e.Str("file", file)
+	}
+	e.Str("stderr", strings.ToValidUTF8(strings.TrimSuffix(string(p), "\n"), "?")).Msg("hook wrote to stderr")
 	return len(p), nil
 }

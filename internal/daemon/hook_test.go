@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -180,6 +181,48 @@ func TestHooksDoNotWaitForOthers(t *testing.T) {
 	})
 }
 
+// TestHooksOfABucketLeavePlaces: those of one bucket, by its name or token, never have all places.
+func TestHooksOfABucketLeavePlaces(t *testing.T) {
+	dir := hookDir(t)
+	for _, env := range []string{"FB_BUCKET=db01", "FB_TOKEN=3547264155"} {
+		fifo := filepath.Join(t.TempDir(), "fifo")
+		if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		writeHook(t, dir, "pre-push.sh", `test -z "$FB_BUCKET$FB_TOKEN" || read line <`+fifo)
+		h := hooksOf(dir, filepath.Join(dir, "none"), time.Hour, t.Output())
+		ctx, stop := context.WithCancel(t.Context())
+		var slow sync.WaitGroup
+		for range hookCalls {
+			slow.Go(func() {
+				if _, err := h.Run(ctx, HookCall{Name: "pre-push.sh", Env: []string{env}}); !errors.Is(err, context.Canceled) {
+					t.Error(err)
+				}
+			})
+		}
+		all := func() (n int) {
+			for _, users := range h.shares.Users() {
+				n += users
+			}
+			return n
+		}
+		for all() < hookCalls || len(h.slots["pre-push.sh"]) < hookShare {
+			runtime.Gosched()
+		}
+		if n := len(h.slots["pre-push.sh"]); n == hookCalls {
+			t.Fatalf("one bucket has all %d places", n)
+		}
+		if got, err := h.Run(t.Context(), HookCall{Name: "pre-push.sh"}); err != nil || got.Code != 0 {
+			t.Errorf("another bucket's: %v, %v", got, err)
+		}
+		stop()
+		slow.Wait()
+		if n := len(h.shares.Users()); n != 0 {
+			t.Errorf("%d shares are left", n)
+		}
+	}
+}
+
 // TestRunnerChecksCalls: whoever may connect may send anything.
 func TestRunnerChecksCalls(t *testing.T) {
 	dir := hookDir(t)
@@ -297,6 +340,51 @@ func TestHookStderr(t *testing.T) {
 	h = hooksOf(dir, socket, time.Hour, io.Discard)
 	if _, err := h.Run(t.Context(), HookCall{Name: "alert.sh"}); err != nil || there.String() != "no mail\n" {
 		t.Errorf("%q, %v", &there, err)
+	}
+}
+
+// TestHookStderrIsWholeLines: each says of which push it is, and none has the token, wherever a hook's writes end.
+func TestHookStderrIsWholeLines(t *testing.T) {
+	const token = "3547264155b541de5cb6a7eae0431a14"
+	dir := hookDir(t)
+	writeHook(t, dir, "post-push.sh", `printf 'no ' >&2; printf "db for 3547264155b541de" >&2; printf '5cb6a7eae0431a14 now\nlast' >&2; exit 127`)
+	for env, bucket := range map[string]string{"FB_BUCKET=db01": "db01", "FB_BUCKET=": "354726…"} {
+		call := HookCall{Name: "post-push.sh", Env: []string{env, "FB_TOKEN=" + token, "FB_FILE=a b.sql"}}
+		var child, there bytes.Buffer
+		if _, err := hooksOf(dir, filepath.Join(dir, "none"), time.Hour, &child).Run(t.Context(), call); err != nil {
+			t.Error(err)
+		}
+		for _, line := range []string{"no db for 354726… now", "last"} {
+			want := fmt.Sprintf(`"hook":"post-push.sh","bucket":%q,"file":"a b.sql","stderr":%q`, bucket, line)
+			if strings.Count(child.String(), want) != 1 || strings.Count(child.String(), "\n") != 2 {
+				t.Errorf("want %s in\n%s", want, &child)
+			}
+		}
+		socket, _ := runner(t, dir, time.Hour, &there)
+		if _, err := hooksOf(dir, socket, time.Hour, io.Discard).Run(t.Context(), call); err != nil {
+			t.Error(err)
+		}
+		prefix := "post-push.sh " + bucket + ` "a b.sql": `
+		if want := prefix + "no db for 354726… now\n" + prefix + "last\n"; there.String() != want {
+			t.Errorf("got %q, want %q", &there, want)
+		}
+	}
+}
+
+// TestLongLineOfStderr is cut, and not in the middle of the token.
+func TestLongLineOfStderr(t *testing.T) {
+	const token = "3547264155b541de5cb6a7eae0431a14"
+	for n := maxStderrLine - 10; n < maxStderrLine+80; n++ {
+		var out bytes.Buffer
+		l := &hookLines{to: &out, token: token, shell: shellComplaint("/x")}
+		text := strings.Repeat("x", n) + token + "end"
+		for i := range len(text) {
+			_, _ = l.Write([]byte(text[i : i+1]))
+		}
+		l.flush()
+		if got := strings.ReplaceAll(out.String(), "\n", ""); got != strings.Repeat("x", n)+"354726…end" {
+			t.Fatalf("%d: %q", n, got[maxStderrLine-20:])
+		}
 	}
 }
 

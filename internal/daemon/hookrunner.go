@@ -76,5 +76,12 @@ func (r HookRunner) run(ctx context.Context, call HookCall) (HookResult, error) 
 	if err != nil {
 		return HookResult{}, fmt.Errorf("read configuration: %w", err)
 	}
-	return script{dir: cfg.Hooks.Dir, timeout: time.Duration(cfg.Hooks.Timeout), owners: r.Owners, stderr: r.Stderr}.run(ctx, call)
+	prefix := ""
+	if bucket := call.bucket(); bucket != "" {
+		prefix = fmt.Sprintf("%s %s: ", call.Name, bucket)
+		if file := call.value("FB_FILE"); file != "" {
+			prefix = fmt.Sprintf("%s %s %q: ", call.Name, bucket, file)
+		}
+	}
+	return script{prefix: prefix, dir: cfg.Hooks.Dir, timeout: time.Duration(cfg.Hooks.Timeout), owners: r.Owners, stderr: r.Stderr}.run(ctx, call)
 }

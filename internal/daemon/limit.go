@@ -9,14 +9,14 @@ import (
 	"sync"
 )
 
-// limitListener accepts a connection only when there is room for it. It hands
-// out the connections as they are: net/http looks for methods that a wrapper
-// would hide, and says itself when one is closed.
+// limitListener accepts a connection only when there is room for it, and closes it when its client has too many. It hands out the
+// connections as they are: net/http looks for methods that a wrapper would hide, and says itself when one is closed.
 type limitListener struct {
 	net.Listener
-	slots  chan struct{} // one for each open connection
-	closed chan struct{}
-	once   sync.Once
+	slots    chan struct{} // one for each open connection
+	visitors *visitors     // nil when one client may have them all
+	closed   chan struct{}
+	once     sync.Once
 }
 
 func limit(l net.Listener, slots chan struct{}) *limitListener {
@@ -25,16 +25,22 @@ func limit(l net.Listener, slots chan struct{}) *limitListener {
 
 // Accept implements net.Listener.
 func (l *limitListener) Accept() (net.Conn, error) {
-	select {
-	case l.slots <- struct{}{}:
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-	conn, err := l.Listener.Accept()
-	if err != nil {
+	for {
+		select {
+		case l.slots <- struct{}{}:
+		case <-l.closed:
+			return nil, net.ErrClosed
+		}
+		conn, err := l.Listener.Accept()
+		if err == nil && (l.visitors == nil || l.visitors.enter(conn)) {
+			return conn, nil
+		}
 		<-l.slots
+		if err != nil {
+			return nil, err
+		}
+		_ = conn.Close() // nothing was sent
 	}
-	return conn, err
 }
 
 // Close implements net.Listener.
@@ -45,8 +51,9 @@ func (l *limitListener) Close() error {
 
 // connState gives a connection's room back. Both states are the last that the
 // server tells of.
-func (s *server) connState(_ net.Conn, state http.ConnState) {
+func (s *server) connState(c net.Conn, state http.ConnState) {
 	if state == http.StateClosed || state == http.StateHijacked {
+		s.visitors.leave(c)
 		<-s.conns
 	}
 }

@@ -142,10 +142,13 @@ func (m *metrics) sessions(s Server) {
 	m.labelled.MustRegister(
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "file_bucket_sessions_total", Help: "Sessions since the start.",
-		}, func() float64 { begun, _ := s.Sessions(); return float64(begun) }),
+		}, func() float64 { begun, _, _ := s.Sessions(); return float64(begun) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "file_bucket_sessions_refused_total", Help: "Connections that got no session: there were too many, in all or of one address, or the address is shut out.",
+		}, func() float64 { _, refused, _ := s.Sessions(); return float64(refused) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "file_bucket_sessions_open", Help: "Sessions that are open.",
-		}, func() float64 { _, open := s.Sessions(); return float64(open) }),
+		}, func() float64 { _, _, open := s.Sessions(); return float64(open) }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "file_bucket_hidden_keys_total", Help: "Keys that listings left out, because the protocol cannot name them; each time they are listed.",
 		}, func() float64 { return float64(m.traffic.hidden.Load()) }),

@@ -1,11 +1,13 @@
 package daemon
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -161,27 +163,56 @@ func TestReloadLooksAtNoStore(t *testing.T) {
 	i.stop()
 }
 
-// TestStopWhileReloadHangs: a daemon that reads a file which nobody can read to its end still hears that it is to stop.
+// TestStopWhileReloadHangs: a daemon whose files nobody can read to their end still hears that it is to stop.
 func TestStopWhileReloadHangs(t *testing.T) {
-	i := start(t, testProgram(hello), anyPort, nil)
+	loading, release := make(chan struct{}), make(chan struct{})
+	defer close(release)
+	var serves atomic.Bool
+	p := testProgram(hello)
+	p.Check = func(*config.Config) error {
+		if serves.Load() {
+			close(loading)
+			<-release
+		}
+		return nil
+	}
+	i := start(t, p, anyPort, nil)
 	i.address()
 	<-i.states // ready
-	if err := os.Remove(i.path); err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Mkfifo(i.path, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	serves.Store(true)
 	i.signals <- syscall.SIGUSR2
-	pipe, err := os.OpenFile(i.path, os.O_WRONLY, 0) // which waits for the reload
-	if err != nil {
-		t.Fatal(err)
-	}
+	<-loading
 	i.stop()
 	if got := i.line("drained"); got["level"] != "info" {
 		t.Errorf("logged %v", got)
 	}
-	if err := pipe.Close(); err != nil {
-		t.Error(err)
+}
+
+// TestReloadWhereThereIsNoFile: nothing is waited for where a FIFO is in the place of a file, and the next reload works.
+func TestReloadWhereThereIsNoFile(t *testing.T) {
+	runtime := t.TempDir()
+	t.Setenv("RUNTIME_DIRECTORY", runtime)
+	i := start(t, testProgram(hello), anyPort, nil)
+	i.address()
+	<-i.states // ready
+	reload := func(want string) {
+		t.Helper()
+		i.signals <- syscall.SIGUSR2
+		<-i.states // reloading
+		<-i.states // ready again
+		if got, err := ReadReload(filepath.Join(runtime, "reload")); err != nil || got.Failure != want {
+			t.Errorf("%+v, %v, want %q", got, err, want)
+		}
 	}
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := errors.Join(os.Remove(i.path), syscall.Mkfifo(fifo, 0o600), os.Symlink(fifo, i.path)); err != nil {
+		t.Fatal(err)
+	}
+	reload("read configuration: " + i.path + " is a pipe into which nobody writes")
+	if err := os.Remove(i.path); err != nil {
+		t.Fatal(err)
+	}
+	writeConfig(t, i.path, anyPort)
+	reload("")
+	i.stop()
 }

@@ -55,8 +55,12 @@ type Door struct {
 	Handler http.Handler
 	// Server makes what serves a door that speaks something else, which has no Handler.
 	Server func(Means) (Server, error)
+	// Refusals returns how often the door has not done what it was asked to, by reason, since the start. It may be nil.
+	Refusals func() map[string]int64
 	// Reload applies what may change while the door serves, or returns an error and changes nothing. It may be nil.
 	Reload func(*config.Config) error
+	// Drain tells what Handler does that it should end soon, when the daemon begins to stop. It must not wait. It may be nil.
+	Drain func()
 	// Tend is what the door has to do beside serving, until ctx ends. It may be nil.
 	Tend func(ctx context.Context)
 	// Status says in a few words what an administrator must know all the time. It may be empty.
@@ -225,12 +229,15 @@ func until[T any](ctx context.Context, read func() (T, error)) (T, error) {
 	}
 }
 
+func closeAll(ls []net.Listener) (err error) {
+	for _, l := range ls {
+		err = errors.Join(err, l.Close())
+	}
+	return err
+}
+
 // serve opens the door and serves until it is told to stop.
 func (p Program) serve(c *control, cfg *config.Config, store *object.Store, log zerolog.Logger, env surroundings) error {
-	door, err := p.Open(cfg, store, log)
-	if err != nil {
-		return err
-	}
 	var certs *certificates
 	var tlsConfig *tls.Config
 	if cfg.TLS.Cert != "" {
@@ -255,6 +262,11 @@ func (p Program) serve(c *control, cfg *config.Config, store *object.Store, log 
 			return err
 		}
 	}
+	// Not before: a daemon that is started twice must leave alone what the first one has, which a door may tidy up. Clients wait meanwhile.
+	door, err := p.Open(cfg, store, log)
+	if err != nil {
+		return errors.Join(err, closeAll(ls))
+	}
 	at := place{name: p.Name, ls: ls, activated: len(passed) > 0, host: host, port: port}
 	if text := at.mismatch(host, port); text != "" {
 		log.Warn().Str("socket", addresses(ls)).Str("configured", net.JoinHostPort(host, strconv.Itoa(port))).
@@ -267,7 +279,7 @@ func (p Program) serve(c *control, cfg *config.Config, store *object.Store, log 
 		log.Warn().Err(err).Msg("no watchdog")
 	}
 	measures := newMetrics(p.Name, cfg, store, log)
-	srv, err := door.server(c.running, measures, tlsConfig, log)
+	srv, err := door.server(c.running, measures, tlsConfig, cfg.TrustedProxies, log)
 	if err != nil {
 		return err
 	}

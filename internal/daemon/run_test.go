@@ -320,6 +320,25 @@ func TestRunErrors(t *testing.T) {
 	}
 }
 
+// TestDoorOpensAfterTheSocket: a daemon that is started a second time does nothing to what the first one has.
+func TestDoorOpensAfterTheSocket(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close() //nolint:errcheck // a test's
+	_, port, _ := net.SplitHostPort(taken.Addr().String())
+	p := testProgram(hello)
+	p.Open = func(*config.Config, *object.Store, zerolog.Logger) (*Door, error) {
+		t.Error("the door was opened")
+		return &Door{Handler: hello}, nil
+	}
+	err = <-start(t, p, fmt.Sprintf(`{"host": "127.0.0.1", "port": %s}`, port), nil).ended
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		t.Error(err)
+	}
+}
+
 func noStore(err error) func(context.Context, *config.Config, zerolog.Logger) (*object.Store, error) {
 	return func(context.Context, *config.Config, zerolog.Logger) (*object.Store, error) { return nil, err }
 }

@@ -10,16 +10,19 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
 	// maxHookOutput is how many bytes of a hook's stdout are kept.
 	maxHookOutput = 64 << 10
-	// maxHookLine is how many bytes of the first line of its stderr are.
+	// maxHookLine is how many bytes of a line of its stderr are.
 	maxHookLine = 1 << 10
 	// hookGrace is how long something that a hook left in the background may keep its output open.
 	hookGrace = time.Second
@@ -31,7 +34,8 @@ type script struct {
 	timeout time.Duration
 	owners  []int               // who may own the hook, and the directories above it
 	as      *syscall.Credential // whose rights it gets; nil is this process's
-	stderr  io.Writer           // what hooks write there; one call at a time
+	stderr  io.Writer           // what hooks write there, a line with each Write; one call at a time
+	prefix  string              // of these lines
 }
 
 // run runs a hook in a process group of its own, which is killed when ctx ends or the hook takes too long.
@@ -40,32 +44,66 @@ func (s script) run(ctx context.Context, call HookCall) (HookResult, error) {
 	if err != nil {
 		return HookResult{}, err
 	}
+	if s.as == nil {
+		err = mayRun(path)
+	}
+	if err == nil {
+		err = startable(path)
+	}
+	if err != nil {
+		return HookResult{}, err
+	}
 	ctx, stop := context.WithTimeoutCause(ctx, s.timeout, ErrHookTime)
 	defer stop()
-	out, complaint := &head{left: maxHookOutput}, &head{left: maxHookLine}
+	out := &head{left: maxHookOutput}
 	cmd := exec.CommandContext(ctx, path, call.Args...)
 	cmd.Dir = "/"
 	cmd.Env = append([]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"}, call.Env...)
-	cmd.Stdout, cmd.Stderr = out, io.MultiWriter(complaint, s.stderr)
+	lines := &hookLines{to: s.stderr, prefix: s.prefix, token: call.value("FB_TOKEN"), shell: shellComplaint(path)}
+	cmd.Stdout, cmd.Stderr = out, lines
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: s.as}
 	cmd.WaitDelay = hookGrace
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	err = cmd.Run()
+	lines.flush()
 	if cmd.Process == nil {
 		return HookResult{}, fmt.Errorf("run hook: %w", err)
 	}
 	if err != nil && ctx.Err() != nil {
 		return HookResult{}, context.Cause(ctx)
 	}
-	line, _, _ := strings.Cut(strings.TrimSpace(complaint.buf.String()), "\n")
-	result := HookResult{cmd.ProcessState.ExitCode(), out.buf.Bytes(), strings.ToValidUTF8(line, "?")}
+	result := HookResult{cmd.ProcessState.ExitCode(), out.buf.Bytes(), lines.first}
 	// An error that is not an exit code is about the output of what the hook left in the background.
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
 			result.Code = 128 + int(status.Signal())
 		}
 	}
+	if call.Name == "pre-push.sh" && result.Code == shellCode && lines.complaint != "" {
+		return HookResult{}, fmt.Errorf("it ended with 2 and its shell complains: %s", lines.complaint)
+	}
 	return result, nil
+}
+
+// shellCode is what a shell ends with that cannot go on with a script. As the code of pre-push.sh it lets a file be replaced, which a
+// mistake in a script must not.
+const shellCode = 2
+
+// shellComplaint matches a line that a shell has written, not the script: "path: 3: …", "path: line 3: …", and bash about what it
+// evaluates, "path: eval: line 3: …". It may stand behind what the script has not ended a line after, and before what a trap says. What is
+// sourced has a path of its own, and a shell that the script calls is "sh".
+func shellComplaint(path string) *regexp.Regexp {
+	path = regexp.QuoteMeta(strings.ToValidUTF8(path, "?")) // one that is no text is found by its slash
+	return regexp.MustCompile(`(` + path + `|^/[^:]*|^(ba|da)?sh): (([-a-z ]+: )?line )?[0-9]+: `)
+}
+
+// mayRun returns why this process cannot run a hook that is there. A script that it may execute and not read would be run, and then
+// not be read by its shell.
+func mayRun(path string) error {
+	if errors.Is(unix.Access(path, unix.R_OK|unix.X_OK), unix.EACCES) {
+		return fmt.Errorf("%s: is not run: user %d may not read and execute it; chmod a+rx helps", path, os.Getuid())
+	}
+	return nil
 }
 
 // hookPath is the path of a hook that may be run. A hook is run with rights that whoever sends files does not have, so nobody

@@ -7,11 +7,14 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"hugbucket/internal/config"
 )
 
 // How long things may take. The budget and what follows it stay below the
@@ -25,7 +28,8 @@ const (
 	drainBudget = 75 * time.Second       // for requests that run
 	cutBudget   = 5 * time.Second        // for requests that were cancelled
 
-	maxConns = 1024 // open at once; who comes later waits in the kernel's queue
+	maxConns    = 1024         // open at once; who comes later waits in the kernel's queue
+	maxOwnConns = maxConns / 2 // of one client; more are closed
 )
 
 var (
@@ -46,10 +50,16 @@ var (
 	_ serving = (*sessions)(nil)
 )
 
-// server returns what serves the door.
-func (d *Door) server(ctx context.Context, m *metrics, tlsConfig *tls.Config, log zerolog.Logger) (serving, error) {
+// server returns what serves the door. Proxies are those that may say who the client of an HTTP request is.
+func (d *Door) server(ctx context.Context, m *metrics, tlsConfig *tls.Config, proxies []config.Network, log zerolog.Logger) (serving, error) {
+	m.refusals(d.Refusals)
 	if d.Server == nil {
-		return newServer(ctx, m.count(d.Handler), tlsConfig, log), nil
+		srv := newServer(ctx, behind(proxies, m.count(d.Handler)), tlsConfig, log)
+		srv.visitors.proxies = proxies
+		if d.Drain != nil {
+			srv.http.RegisterOnShutdown(d.Drain)
+		}
+		return srv, nil
 	}
 	srv, err := d.Server(Means{TLS: tlsConfig, Observe: m.observe})
 	if err != nil {
@@ -61,12 +71,13 @@ func (d *Door) server(ctx context.Context, m *metrics, tlsConfig *tls.Config, lo
 
 // server serves a handler on listeners, and drains.
 type server struct {
-	http    *http.Server
-	cancel  context.CancelCauseFunc // of all requests
-	log     zerolog.Logger
-	serving sync.WaitGroup // one for each listener
-	ls      []net.Listener
-	conns   chan struct{} // one for each connection that is open
+	http     *http.Server
+	cancel   context.CancelCauseFunc // of all requests
+	log      zerolog.Logger
+	serving  sync.WaitGroup // one for each listener
+	ls       []net.Listener
+	conns    chan struct{} // one for each connection that is open
+	visitors *visitors
 
 	draining atomic.Bool
 	running  inflight
@@ -76,7 +87,10 @@ type server struct {
 // newServer returns a server whose requests have contexts below ctx. tlsConfig
 // may be nil.
 func newServer(ctx context.Context, h http.Handler, tlsConfig *tls.Config, log zerolog.Logger) *server {
-	s := &server{log: log, conns: make(chan struct{}, maxConns)}
+	s := &server{log: log, conns: make(chan struct{}, maxConns), visitors: newVisitors(maxOwnConns)}
+	s.visitors.warn = func(from netip.Prefix) {
+		log.Warn().Str("event", "crowded").Stringer("remote", from).Int("connections", maxOwnConns).Msg("a client has too many connections; further ones are closed")
+	}
 	base, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	s.cancel = cancel
 	s.http = &http.Server{
@@ -109,7 +123,7 @@ func Outlast(ctx context.Context) context.Context {
 }
 
 // track counts the requests that run, and while draining tells their clients
-// to use another connection for the next one.
+// to use another connection for the next one. Each has a Trailer that copies of it share, also if its client announced none.
 func (s *server) track(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.begun.Add(1)
@@ -117,6 +131,9 @@ func (s *server) track(h http.Handler) http.Handler {
 		defer s.running.leave()
 		if s.draining.Load() {
 			w.Header().Set("Connection", "close")
+		}
+		if r.Trailer == nil {
+			r.Trailer = make(http.Header)
 		}
 		h.ServeHTTP(w, r)
 	})
@@ -131,7 +148,9 @@ func (s *server) counts() (begun int64, running int, what string) {
 func (s *server) serve(ls []net.Listener) <-chan error {
 	failed := make(chan error, len(ls))
 	for _, l := range ls {
-		l = limit(l, s.conns)
+		limited := limit(l, s.conns)
+		limited.visitors = s.visitors
+		l = limited
 		s.ls = append(s.ls, l)
 		s.serving.Go(func() {
 			var err error

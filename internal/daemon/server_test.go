@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"hugbucket/internal/object/objecttest"
 )
 
 // pipeListener is a listener in memory, which synctest can see through.
@@ -117,6 +119,31 @@ func TestOutlast(t *testing.T) {
 		}
 		if ctx.Err() == nil {
 			t.Error("it goes on after the cut")
+		}
+	})
+}
+
+// TestDrainTellsTheDoor: what can end early need not be waited for.
+func TestDrainTellsTheDoor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		told := make(chan struct{})
+		d := Door{Drain: func() { close(told) }, Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			select {
+			case <-told:
+			case <-r.Context().Done():
+				t.Error("the door was not told before the cut")
+			}
+		})}
+		srv, err := d.server(t.Context(), testMetrics(t, &roomy{Memory: objecttest.NewMemory()}, nil), nil, nil, zerolog.Nop())
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := newPipeListener()
+		srv.serve([]net.Listener{l})
+		l.send(t, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		synctest.Wait()
+		if err := srv.drain(t.Context()); err != nil {
+			t.Error(err)
 		}
 	})
 }
@@ -309,4 +336,30 @@ func TestOptionsStar(t *testing.T) {
 		t.Errorf("got %q, %v", answer, err)
 	}
 	i.stop()
+}
+
+// TestTrailers: a door sees what comes behind a body, announced or not, though its request is a copy of the server's.
+func TestTrailers(t *testing.T) {
+	got := make(chan string, 1)
+	h := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if _, err := io.Copy(io.Discard, r.Body); err != nil {
+			t.Error(err)
+		}
+		got <- r.Trailer.Get("X-Sum")
+	})
+	s := newServer(t.Context(), newTraffic(time.Now()).count(h), nil, zerolog.Nop())
+	l := newPipeListener()
+	s.serve([]net.Listener{l})
+	for _, announced := range []string{"", "Trailer: X-Sum\r\n", "Trailer: X-Other\r\n"} {
+		answer := l.send(t, "PUT / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n"+announced+"\r\n0\r\nX-Sum: 1\r\n\r\n")
+		if _, err := io.Copy(io.Discard, answer); err != nil {
+			t.Error(err)
+		}
+		if sum := <-got; sum != "1" {
+			t.Errorf("%q: got %q", announced, sum)
+		}
+	}
+	if err := s.drain(t.Context()); err != nil {
+		t.Error(err)
+	}
 }

@@ -22,8 +22,8 @@ type Server interface {
 	Shutdown(ctx context.Context) error
 	// Close cuts what is under way, and stores nothing of it. It returns when none of it uses the store any more.
 	Close() error
-	// Sessions counts the sessions since the start, and those that are open.
-	Sessions() (begun int64, open int)
+	// Sessions counts the sessions since the start, those that were refused before they began, and those that are open.
+	Sessions() (begun, refused int64, open int)
 }
 
 // Means is what a Server has from the daemon.
@@ -56,7 +56,7 @@ type sessions struct {
 }
 
 func (s *sessions) counts() (begun int64, running int, what string) {
-	begun, running = s.door.Sessions()
+	begun, _, running = s.door.Sessions()
 	return begun, running, "sessions"
 }
 
@@ -85,7 +85,7 @@ func (s *sessions) drain(ctx context.Context) error {
 	defer stop()
 	err := s.door.Shutdown(budget)
 	if err != nil {
-		_, open := s.door.Sessions()
+		_, _, open := s.door.Sessions()
 		s.log.Warn().Err(err).Int("sessions", open).Msg("sessions cut: they did not end in time")
 	}
 	// After a good end too: what it leaves goes with it.

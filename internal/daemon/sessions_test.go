@@ -117,10 +117,10 @@ func (s *lineServer) Close() error {
 	return nil
 }
 
-func (s *lineServer) Sessions() (begun int64, open int) {
+func (s *lineServer) Sessions() (begun, refused int64, open int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.begun.Load(), len(s.conns)
+	return s.begun.Load(), 7, len(s.conns)
 }
 
 // lineProgram is testProgram, but for what it speaks.
@@ -176,7 +176,8 @@ func TestServerDoor(t *testing.T) {
 		`file_bucket_request_duration_seconds_count{daemon="hugbucket-ftpd",method="ECHO"} 1`,
 		`file_bucket_received_bytes_total{daemon="hugbucket-ftpd"} 6`, `file_bucket_sent_bytes_total{daemon="hugbucket-ftpd"} 1`,
 		`file_bucket_hidden_keys_total{daemon="hugbucket-ftpd"} 2`,
-		`file_bucket_sessions_total{daemon="hugbucket-ftpd"} 1`, `file_bucket_sessions_open{daemon="hugbucket-ftpd"} 1`)
+		`file_bucket_sessions_total{daemon="hugbucket-ftpd"} 1`, `file_bucket_sessions_refused_total{daemon="hugbucket-ftpd"} 7`,
+		`file_bucket_sessions_open{daemon="hugbucket-ftpd"} 1`)
 	i.signals <- syscall.SIGTERM
 	i.state("STOPPING=1\nSTATUS=draining")
 	// What is under way comes to its end.
@@ -287,7 +288,7 @@ func (s *stubborn) Close() error {
 	return nil
 }
 
-func (s *stubborn) Sessions() (begun int64, open int) { return 1, 1 }
+func (s *stubborn) Sessions() (begun, refused int64, open int) { return 1, 0, 1 }
 
 func TestDrainOfSessions(t *testing.T) {
 	for _, c := range []struct {

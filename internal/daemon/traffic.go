@@ -99,7 +99,7 @@ func (t *traffic) add(method, code, outcome string, took time.Duration) {
 
 // knownMethod is a method, or "other": clients could make up any number of them.
 func knownMethod(method string) string {
-	if slices.Contains([]string{"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"}, method) {
+	if slices.Contains([]string{"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", "PATCH"}, method) {
 		return method
 	}
 	return "other"

@@ -86,6 +86,48 @@ func TestSpace(t *testing.T) {
 	c.cmd(550, "AVBL /bkt/none")
 }
 
+// reserved is a store that keeps some of its room free.
+type reserved struct {
+	*disk.Driver
+	free, floor int64
+}
+
+func (r *reserved) Free() (free, floor int64, err error) { return r.free, r.floor, nil }
+
+func (r *reserved) Room(n int64) error {
+	if r.free-n < r.floor {
+		return object.ErrNoSpace
+	}
+	return nil
+}
+
+// What the store keeps free is not available, and who has nothing else is told before it sends a file.
+func TestSpaceThatIsKeptFree(t *testing.T) {
+	d, err := disk.Open(t.Context(), t.TempDir(), disk.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	full := &reserved{d, 1000, 300}
+	c := newRigOver(t, full).login()
+	if got := c.cmd(213, "AVBL /bkt"); got != "700" {
+		t.Error(got)
+	}
+	c.stor("STOR /bkt/f", "content")
+	full.free = 200
+	if got := c.cmd(213, "AVBL /bkt"); got != "0" {
+		t.Error(got)
+	}
+	for _, command := range []string{"STOR /bkt/f", "APPE /bkt/f"} {
+		c.open()
+		if text := c.cmd(552, "%s", command); !strings.HasSuffix(text, "no space left") {
+			t.Error(text)
+		}
+	}
+	if got := c.retr("RETR /bkt/f"); got != "content" {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestHash(t *testing.T) {
 	r := newRig(t)
 	c := r.login()

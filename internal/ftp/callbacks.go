@@ -30,7 +30,7 @@ func (c callbacks) GetSettings() (*ftpserver.Settings, error) {
 		PublicHost:                      c.cfg.PublicHost,
 		PublicIPResolver:                publicIP,
 		Banner:                          "file-bucket",
-		PassiveTransferPortRange:        &ports{first: c.cfg.FirstPort, count: c.cfg.LastPort - c.cfg.FirstPort + 1},
+		PassiveTransferPortRange:        newPorts(c.cfg.FirstPort, c.cfg.LastPort),
 		PassiveTransferPortMultiplexing: true,
 		DisableActiveMode:               true,
 		IdleTimeout:                     max(1, int((c.cfg.IdleTimeout+time.Second-1)/time.Second)),
@@ -51,7 +51,10 @@ func publicIP(cc ftpserver.ClientContext) (string, error) {
 }
 
 // ClientConnected implements ftpserver.MainDriver.
-func (c callbacks) ClientConnected(ftpserver.ClientContext) (string, error) {
+func (c callbacks) ClientConnected(cc ftpserver.ClientContext) (string, error) {
+	if x := sessionOf(cc); x != nil {
+		x.cc = cc
+	}
 	return "file-bucket FTP", nil
 }
 
@@ -88,7 +91,7 @@ func (c callbacks) AuthUser(cc ftpserver.ClientContext, user, pass string) (ftps
 	c.log.Info().Str("event", "login").Str("remote", x.remote.String()).Str("session", x.id).
 		Bool("tls", cc.HasTLSForControl()).Msg("session")
 	c.observe(Event{Verb: "PASS", Outcome: OK, Duration: time.Since(begun)})
-	return &driver{session: x, cc: cc, emptied: make(map[place]struct{})}, nil
+	return &driver{session: x, cc: cc}, nil
 }
 
 // mayEnter compares in constant time. An address that has guessed too often is not told whether it would be right.
@@ -96,14 +99,14 @@ func (c callbacks) mayEnter(from netip.Addr, user, pass string) error {
 	if c.cfg.anonymous() {
 		return nil
 	}
-	if c.throttle.blocks(from) {
+	if c.throttle.Blocks(from) > 0 {
 		return errThrottled
 	}
 	if same(user, c.cfg.Username)&same(pass, c.cfg.Password) != 1 {
-		c.throttle.wrong(from)
+		c.throttle.Wrong(from)
 		return errLogin
 	}
-	c.throttle.right(from)
+	c.throttle.Right(from)
 	return nil
 }
 
@@ -113,6 +116,9 @@ func same(a, b string) int {
 	return subtle.ConstantTimeCompare(x[:], y[:])
 }
 
+// shownChars tell users apart who were mixed up, and of a password little.
+const shownChars = 2
+
 // shownUser is as much of a name as a log may show: somebody may have typed the password there.
 func shownUser(user string) string {
 	return strings.Map(func(c rune) rune {
@@ -120,7 +126,7 @@ func shownUser(user string) string {
 			return c
 		}
 		return '?'
-	}, user[:min(len(user), 6)])
+	}, user[:min(len(user), shownChars)])
 }
 
 // PostAuthMessage implements ftpserver.MainDriverExtensionPostAuthMessage.

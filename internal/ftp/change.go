@@ -30,16 +30,15 @@ func (d *driver) Rename(oldname, newname string) error {
 		if err != nil {
 			return err
 		}
-		opts := object.RenameOptions{FromBucket: o.at.bucket, From: o.at.key, ToBucket: o.to.bucket, To: o.to.key}
-		if found.dir {
+		opts := object.RenameOptions{FromBucket: o.at.bucket, From: o.at.key, ToBucket: o.to.bucket, To: o.to.key, KeepDir: true}
+		if found.IsDir() {
 			opts.From, opts.To = o.at.dir(), o.to.dir()
 		}
 		if err := d.mayReplace(ctx, found, o.to); err != nil && !opts.Same() {
 			return err
 		}
-		if _, err = d.s.store.Rename(ctx, opts); err == nil {
-			d.s.broken.forget(o.at)
-			d.s.broken.forget(o.to)
+		if _, err = d.s.store.Rename(ctx, opts); err == nil && !found.IsDir() {
+			o.unnoted(d.s.overwrites.changed(context.WithoutCancel(ctx), o.to))
 		}
 		return err
 	})
@@ -53,7 +52,7 @@ func (d *driver) mayReplace(ctx context.Context, found *entry, to place) error {
 		return nil
 	case err != nil:
 		return err
-	case found.dir || there.dir:
+	case found.IsDir() || there.IsDir():
 		return errExists
 	}
 	return nil

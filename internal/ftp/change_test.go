@@ -1,7 +1,6 @@
 package ftp
 
 import (
-	"context"
 	"fmt"
 	"regexp"
 	"strings"
@@ -130,20 +129,37 @@ func TestTimes(t *testing.T) {
 	}
 }
 
-// Who clears a tree that another door made removes directories that went with their last file.
-func TestClearTree(t *testing.T) {
+// A directory that another door made by naming what is in it stays when the last is taken out, whoever looks: clients clear trees by
+// several connections.
+func TestEmptiedDirectoryStays(t *testing.T) {
 	r := newRig(t)
-	r.put("tree/a/1", "")
-	r.put("tree/2", "")
-	c := r.login()
-	c.cmd(550, "RMD /bkt/tree/b")
-	c.cmd(250, "DELE /bkt/tree/a/1")
-	c.cmd(250, "RMD /bkt/tree/a")
-	c.cmd(550, "RMD /bkt/tree")
-	c.cmd(250, "DELE /bkt/tree/2")
-	c.cmd(250, "RMD /bkt/tree")
-	c.cmd(550, "RMD /bkt/tree/none")
-	if _, err := r.store.Stat(context.Background(), "bkt", "tree/2"); err == nil {
-		t.Error("it is still there")
+	for _, key := range []string{"tree/a/1", "tree/2", "tree/b/3", "tree/c/d/4"} {
+		r.put(key, "content")
+	}
+	one, other := r.login(), r.login()
+	other.cmd(250, "CWD /bkt/tree/a")
+	one.cmd(550, "RMD /bkt/tree/none")
+	one.cmd(250, "DELE /bkt/tree/a/1")
+	one.cmd(550, "DELE /bkt/tree/a/1")
+	if got := other.names("NLST"); got != "" {
+		t.Errorf("%q", got)
+	}
+	other.cmd(250, "RMD /bkt/tree/a")
+	one.cmd(550, "RMD /bkt/tree/a")
+	one.cmd(550, "RMD /bkt/tree")
+	one.cmd(250, "DELE /bkt/tree/2")
+	one.cmd(350, "RNFR /bkt/tree/b/3")
+	one.cmd(250, "RNTO /bkt/3")
+	other.cmd(250, "RMD /bkt/tree/b")
+	one.cmd(350, "RNFR /bkt/tree/c/d")
+	one.cmd(250, "RNTO /bkt/d")
+	if got := r.keys(); got != "3 d/4 tree/c/" {
+		t.Error(got)
+	}
+	other.cmd(250, "RMD /bkt/tree/c")
+	one.cmd(250, "RMD /bkt/tree")
+	one.cmd(250, "DELE /bkt/3")
+	if got := r.keys(); got != "d/4" {
+		t.Error(got)
 	}
 }

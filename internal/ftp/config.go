@@ -31,7 +31,8 @@ type Config struct {
 	// TLS lets clients ask for encryption (AUTH TLS) when it is not nil. The pointer is used for every connection: certificates
 	// are renewed by its GetCertificate.
 	TLS *tls.Config
-	// MaxSessions and MaxPerAddress are how many sessions there may be, in all and of one address; one more is refused with 421.
+	// MaxSessions and MaxPerAddress are how many sessions there may be, in all and of one address, of IPv6 of one network of 64 bits;
+	// one more is refused with 421.
 	MaxSessions, MaxPerAddress int
 	// IdleTimeout ends a session that sends no command and transfers nothing. It counts in whole seconds.
 	IdleTimeout time.Duration

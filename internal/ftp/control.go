@@ -44,6 +44,12 @@ func (c *controlConn) RemoteAddr() net.Addr { return sessionAddr{c.Conn.RemoteAd
 // Read implements net.Conn. A deadline does not pass while an operation runs and its answer is on the way: ftpserverlib v0.32.3
 // would write that and its 421 at the same time, when the transfer has no data connection yet.
 func (c *controlConn) Read(b []byte) (int, error) {
+	if cc := c.session.cc; cc != nil {
+		last := cc.GetLastCommand()
+		c.session.restart.follow(last)
+		c.session.settle(last)
+		c.session.port.follow(last)
+	}
 	for {
 		n, err := c.Conn.Read(b)
 		switch {
@@ -142,9 +148,31 @@ func (c *controlConn) gone() bool {
 	return fds[0].Revents&over != 0
 }
 
-// Close implements net.Conn.
+// roundTrip is what the kernel has measured of the way to the client and back; 0 when it is not known.
+func (c *controlConn) roundTrip() time.Duration {
+	return time.Duration(tcpInfo(c.Conn).Rtt) * time.Microsecond
+}
+
+// tcpInfo is what the kernel tells of a connection; nothing when it is closed.
+func tcpInfo(conn net.Conn) (info unix.TCPInfo) {
+	sc, ok := conn.(syscall.Conn)
+	if !ok {
+		return info
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return info
+	}
+	_ = raw.Control(func(fd uintptr) {
+		if i, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
+			info = *i
+		}
+	})
+	return info
+}
+
+// Close implements net.Conn. The session's place is free before the client sees the end: it may come back at once.
 func (c *controlConn) Close() error {
-	err := c.Conn.Close()
 	c.once.Do(c.session.leave)
-	return err
+	return c.Conn.Close()
 }

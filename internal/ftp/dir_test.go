@@ -1,6 +1,13 @@
 package ftp
 
-import "testing"
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"hugbucket/internal/disk"
+	"hugbucket/internal/object"
+)
 
 func TestDirectories(t *testing.T) {
 	r := newRig(t)
@@ -50,4 +57,63 @@ func TestDirectories(t *testing.T) {
 	c.cmd(553, "STOR /")
 	c.cmd(553, "STOR /bkt/a")
 	c.cmd(550, "STOR /none/f")
+}
+
+// Content under a key that ends in a slash has no name here. It is counted as hidden, and no command takes it for an empty directory.
+func TestContentOfADirectory(t *testing.T) {
+	r := newRig(t)
+	r.put("d/", "content")
+	c := r.login()
+	if got := c.names("NLST /bkt"); got != "bkt/d" {
+		t.Errorf("%q", got)
+	}
+	if got := c.names("NLST /bkt/d"); got != "" || r.last("NLST").Hidden != 1 {
+		t.Errorf("%q, %+v", got, r.last("NLST"))
+	}
+	if !strings.Contains(r.logs.String(), `"hidden":1`) {
+		t.Error("the log does not say how many")
+	}
+	if text := c.cmd(550, "RMD /bkt/d"); !strings.HasSuffix(text, "directory is not empty") {
+		t.Error(text)
+	}
+	c.cmd(550, "DELE /bkt/d")
+	c.cmd(550, "MKD /bkt/d")
+	c.cmd(553, "STOR /bkt/d")
+	c.stor("STOR /bkt/d/f", "file")
+	c.cmd(250, "DELE /bkt/d/f")
+	c.stor("STOR /bkt/d/f", "file")
+	c.cmd(350, "RNFR /bkt/d/f")
+	c.cmd(250, "RNTO /bkt/f")
+	c.cmd(350, "RNFR /bkt/d")
+	c.cmd(250, "RNTO /bkt/e")
+	if got, _ := r.content("e/"); got != "content" || r.keys() != "e/ f" {
+		t.Errorf("%q in %q", got, r.keys())
+	}
+}
+
+// filling is a store in which somebody puts content under the key of a directory as soon as it was looked at.
+type filling struct {
+	object.Driver
+	fill func()
+}
+
+func (f filling) List(ctx context.Context, bucket string, q object.Page) ([]object.Info, bool, error) {
+	page, more, err := f.Driver.List(ctx, bucket, q)
+	f.fill()
+	return page, more, err
+}
+
+func TestDirectoryThatGetsContentWhileItIsRemoved(t *testing.T) {
+	d, err := disk.Open(t.Context(), t.TempDir(), disk.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r *rig
+	r = newRigOver(t, filling{d, func() { r.put("d/", "content") }})
+	r.put("d/", "")
+	c := r.login()
+	c.cmd(550, "RMD /bkt/d")
+	if got, _ := r.content("d/"); got != "content" {
+		t.Errorf("%q is left", got)
+	}
 }

@@ -41,14 +41,14 @@ func (d *driver) download(name string, offset int64) (ftpserver.FileTransfer, er
 }
 
 func (t *download) open(d *driver, offset int64) (err error) {
-	if d.s.isClosing() {
-		return errClosing
+	if err := d.mayBegin(); err != nil {
+		return err
 	}
 	found, err := d.stat(t.ctx, t.at, false)
 	switch {
 	case err != nil:
 		return err
-	case found.dir:
+	case found.IsDir():
 		return errIsDir
 	}
 	if t.file, err = d.s.store.Open(t.ctx, t.at.bucket, t.at.key); err != nil {
@@ -83,15 +83,21 @@ func (t *download) WriteTo(w io.Writer) (n int64, err error) {
 
 // reset breaks a data connection off: what was sent would look like the whole file to a client that does not read the answer.
 func reset(w io.Writer) {
-	if t, ok := w.(*tls.Conn); ok {
-		w = t.NetConn()
-	}
-	if c, ok := w.(*dataConn); ok {
+	if c, ok := dataConnOf(w); ok {
 		if tcp, ok := c.Conn.(*net.TCPConn); ok {
 			_ = tcp.SetLinger(0)
 		}
 		_ = c.Close()
 	}
+}
+
+// dataConnOf is the connection that a transfer reads or writes, below TLS.
+func dataConnOf(rw any) (*dataConn, bool) {
+	if t, ok := rw.(*tls.Conn); ok {
+		rw = t.NetConn()
+	}
+	c, ok := rw.(*dataConn)
+	return c, ok
 }
 
 // sink tells an error of the data connection from one of the store.
@@ -130,7 +136,7 @@ func (t *download) Seek(offset int64, whence int) (int64, error) {
 // TransferError implements ftpserver.FileTransferError.
 func (t *download) TransferError(err error) {
 	if t.err == nil {
-		t.err = errors.Join(errAborted, err)
+		t.err = because(errAborted, err)
 	}
 }
 

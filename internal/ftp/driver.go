@@ -17,9 +17,6 @@ import (
 type driver struct {
 	*session
 	cc ftpserver.ClientContext
-	// emptied are directories of which this session took something out. Without a marker they are gone when nothing is left, and
-	// whoever clears a tree still removes them.
-	emptied map[place]struct{}
 	// renaming is what the last RNFR named, empty when there was none or it was refused. ftpserverlib v0.32.3 forgets its own only
 	// when a rename has worked: RNTO after a refused RNFR would rename what an earlier one named.
 	renaming string
@@ -37,13 +34,34 @@ var (
 // Name implements afero.Fs.
 func (d *driver) Name() string { return "file-bucket" }
 
+// mayBegin ends the session instead of beginning a transfer when the server goes down. ftpserverlib could only say 550, which clients
+// take for an answer about the file, and go on to the next; a connection that ends they open anew, and try again.
+func (d *driver) mayBegin() error {
+	if !d.s.isClosing() {
+		return nil
+	}
+	_ = d.cc.Close()
+	return errClosing
+}
+
 // Stat implements afero.Fs. Where a file and a directory have the same name, the command says which is meant.
 func (d *driver) Stat(name string) (os.FileInfo, error) {
 	var found *entry
 	err := d.do("STAT", name, func(ctx context.Context, o *operation) (err error) {
 		o.quiet = true
-		if d.cc.GetLastCommand() == "SIZE" && d.s.broken.has(o.at) {
-			return fs.ErrNotExist
+		if d.cc.GetLastCommand() == "SIZE" && !d.port.asked() {
+			unended, err := d.s.overwrites.has(ctx, o.at)
+			switch {
+			case err != nil:
+				return err
+			case unended:
+				return errUnended
+			}
+		}
+		if d.lists() {
+			if name, err = d.operand(ctx, o, name); err != nil {
+				return err
+			}
 		}
 		found, err = d.stat(ctx, o.at, d.wantsDir())
 		if errors.Is(err, fs.ErrNotExist) && d.lists() && strings.HasPrefix(name, "/") && isPattern(o.at.base()) {
@@ -182,39 +200,21 @@ func (d *driver) RemoveDir(name string) error {
 			return err
 		case first == nil:
 			_, err := d.s.store.Stat(ctx, at.bucket, at.key)
-			if _, ours := d.emptied[at]; ours && errors.Is(err, fs.ErrNotExist) {
-				d.tookFrom(at.parent())
-				return nil
-			}
 			if err == nil {
 				err = errNotDir
 			}
 			return err
-		case more || first.Key != at.dir():
+		case more || first.Key != at.dir() || !first.IsMarker():
 			return errNotEmpty
 		}
-		return d.remove(ctx, at, first.Key)
+		return d.remove(ctx, at, first.Key, object.Condition{IfMatch: []string{first.ETag}}) // as long as it is the empty marker
 	})
 }
 
-// remove deletes a key, which is what a place is.
-func (d *driver) remove(ctx context.Context, at place, key string) error {
-	if err := d.s.store.Delete(ctx, at.bucket, key, object.Condition{}); err != nil {
-		return err
-	}
-	d.s.broken.forget(at)
-	d.tookFrom(at.parent())
-	return nil
-}
-
-// maxEmptied bounds the memory of a session that clears a tree. A client is in few directories at a time.
-const maxEmptied = 1000
-
-func (d *driver) tookFrom(dir place) {
-	if len(d.emptied) >= maxEmptied {
-		clear(d.emptied)
-	}
-	d.emptied[dir] = struct{}{}
+// remove deletes a key, which is what a place is. The directory that it was in stays: whoever clears a tree, by several connections
+// maybe, removes it next.
+func (d *driver) remove(ctx context.Context, at place, key string, cond object.Condition) error {
+	return d.s.store.Remove(ctx, at.bucket, key, cond)
 }
 
 // Remove implements afero.Fs.
@@ -224,10 +224,14 @@ func (d *driver) Remove(name string) error {
 		switch {
 		case err != nil:
 			return err
-		case found.dir:
+		case found.IsDir():
 			return errIsDir
 		}
-		return d.remove(ctx, o.at, o.at.key)
+		if err := d.remove(ctx, o.at, o.at.key, object.Condition{}); err != nil {
+			return err
+		}
+		o.unnoted(d.s.overwrites.changed(context.WithoutCancel(ctx), o.at))
+		return nil
 	})
 }
 
@@ -235,7 +239,7 @@ func (d *driver) Remove(name string) error {
 func (d *driver) GetAvailableSpace(name string) (free int64, err error) {
 	err = d.do("AVBL", name, func(_ context.Context, o *operation) (err error) {
 		o.quiet = true
-		free, _, err = d.s.store.Space()
+		free, err = d.s.store.Free()
 		return err
 	})
 	return free, err

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -33,32 +35,111 @@ func TestStall(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 	c.cmd(200, "NOOP")
+	r.logged("no data for too long: i/o timeout")
+}
+
+// The log says in one line what became of a data connection, and names the client only where it always does.
+func TestLogOfALostDataConnection(t *testing.T) {
+	r := newRig(t)
+	c := r.login()
+	data := c.begin("STOR /bkt/cut")
+	tcp, ok := data.(*net.TCPConn)
+	if !ok || tcp.SetLinger(0) != nil || tcp.Close() != nil {
+		t.Fatal("cannot break it off")
+	}
+	c.read(550)
+	r.logged("the data connection was lost: read: connection reset by peer")
+	r.door.connect = time.Millisecond
+	c.port()
+	c.cmd(425, "STOR /bkt/cut")
+	c.cmd(200, "NOOP")
+	r.logged("transfer aborted: network error: Unable to open transfer: failed to accept passive transfer connection: no data connection came")
+}
+
+// logged wants an error in the log, as it is.
+func (r *rig) logged(text string) {
+	r.t.Helper()
+	if all := r.logs.String(); !strings.Contains(all, `"error":"`+text+`"`) {
+		r.t.Errorf("no error %q in %s", text, all)
+	}
 }
 
 // A slow reader takes longer than the stall timeout for what is written at once, and has not stalled.
 func TestSlowReader(t *testing.T) {
-	s := &Server{cfg: Config{StallTimeout: 20 * time.Millisecond}}
-	here, there := net.Pipe()
-	c := &dataConn{Conn: here, s: s}
-	got := make(chan int)
-	go func() {
-		n, buf := 0, make([]byte, 10)
-		for {
-			m, err := there.Read(buf)
-			if n += m; err != nil {
-				got <- n
-				return
+	synctest.Test(t, func(t *testing.T) {
+		s := &Server{cfg: Config{StallTimeout: time.Minute}}
+		here, there := net.Pipe()
+		c := &dataConn{Conn: here, s: s}
+		got := make(chan int)
+		go func() {
+			n, buf := 0, make([]byte, 10)
+			for {
+				m, err := there.Read(buf)
+				if n += m; err != nil {
+					got <- n
+					return
+				}
+				<-time.After(s.cfg.StallTimeout / 4)
 			}
-			<-time.After(s.cfg.StallTimeout / 4)
+		}()
+		if n, err := c.Write(make([]byte, 200)); n != 200 || err != nil {
+			t.Errorf("%d, %v", n, err)
 		}
-	}()
-	if n, err := c.Write(make([]byte, 200)); n != 200 || err != nil {
-		t.Errorf("%d, %v", n, err)
+		_ = c.Close()
+		if n := <-got; n != 200 {
+			t.Errorf("%d bytes came", n)
+		}
+	})
+}
+
+// Who takes something and stops has stalled when the time is up since then, or at the next look.
+func TestStalledReader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &Server{cfg: Config{StallTimeout: time.Minute}}
+		here, there := net.Pipe()
+		c := &dataConn{Conn: here, s: s}
+		go func() {
+			for range 3 {
+				<-time.After(50 * time.Second)
+				_, _ = there.Read(make([]byte, 10))
+			}
+		}()
+		begun := time.Now()
+		n, err := c.Write(make([]byte, 200))
+		took := time.Since(begun)
+		if n != 30 || !errors.Is(err, os.ErrDeadlineExceeded) || took < 210*time.Second || took > 225*time.Second {
+			t.Errorf("%d bytes in %v, %v", n, took, err)
+		}
+	})
+}
+
+// What arrives is known before there is room for more.
+func TestArrived(t *testing.T) {
+	r := newRig(t)
+	c := r.login()
+	data := c.open()
+	c.cmd(200, "NOOP") // the connection has been taken
+	var conn *dataConn
+	for conn == nil {
+		r.door.dataConns.mu.Lock()
+		for conn = range r.door.dataConns.all {
+		}
+		r.door.dataConns.mu.Unlock()
 	}
-	_ = c.Close()
-	if n := <-got; n != 200 {
-		t.Errorf("%d bytes came", n)
+	was := conn.arrived()
+	if _, err := conn.Write([]byte("some")); err != nil {
+		t.Fatal(err)
 	}
+	if _, err := io.ReadFull(data, make([]byte, 4)); err != nil {
+		t.Fatal(err)
+	}
+	for range 30_000 {
+		if conn.arrived() == was+4 {
+			return
+		}
+		<-time.After(time.Millisecond)
+	}
+	t.Errorf("%d bytes have arrived, want %d", conn.arrived(), was+4)
 }
 
 func TestIdle(t *testing.T) {
@@ -125,9 +206,9 @@ func TestShutdown(t *testing.T) {
 	late.send("RETR /bkt/old") // waits for the end of the other
 	_ = down.Close()
 	late.read(226)
-	late.read(550)
-	late.cmd(200, "NOOP")
-	late.read(421)
+	if line, err := late.text.ReadLine(); err == nil {
+		t.Errorf("a transfer that comes too late is answered %q", line)
+	}
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}

@@ -3,7 +3,9 @@ package ftp
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
+	"net"
 	"os"
 
 	ftpserver "github.com/fclairamb/ftpserverlib"
@@ -23,14 +25,19 @@ var (
 	errExists    = errors.New("already exists")
 	errNotEmpty  = errors.New("directory is not empty")
 	errRest      = errors.New("restart point is beyond the end of the file")
+	errUnended   = errors.New("the last upload to this name has not ended: send the whole file")
+	errRestLost  = errors.New("REST was not followed by this transfer")
 	errRange     = errors.New("no such range of bytes")
 	errTooMany   = errors.New("too many entries to list")
+	errListings  = errors.New("too many listings at once")
 	errForbidden = errors.New("not supported here")
 	errLogin     = errors.New("login incorrect")
 	errThrottled = errors.New("too many wrong logins")
 	errGone      = errors.New("the client is gone")
 	errLost      = errors.New("the data connection was lost")
+	errNotify    = errors.New("the TLS data connection ended without close_notify")
 	errAborted   = errors.New("transfer aborted")
+	errQuit      = errors.New("the client said QUIT before it was answered")
 	errStalled   = errors.New("no data for too long")
 	errClosing   = errors.New("the server is going down")
 )
@@ -60,7 +67,9 @@ func replyTo(err error) (*reply, string) {
 	for _, r := range []row{
 		{errGone, Aborted, nil},
 		{errLost, Aborted, nil},
+		{errNotify, Aborted, nil},
 		{errAborted, Aborted, nil},
+		{errQuit, Aborted, nil},
 		{errStalled, Aborted, nil},
 		{errClosing, Aborted, nil},
 		{errName, Refused, ftpserver.ErrFileNameNotAllowed},
@@ -73,8 +82,11 @@ func replyTo(err error) (*reply, string) {
 		{errExists, Refused, nil},
 		{errNotEmpty, Refused, nil},
 		{errRest, Refused, nil},
+		{errUnended, Refused, nil},
+		{errRestLost, Refused, nil},
 		{errRange, Refused, nil},
 		{errTooMany, Refused, nil},
+		{errListings, Refused, nil},
 		{errForbidden, Refused, nil},
 	} {
 		if errors.Is(err, r.err) {
@@ -117,10 +129,21 @@ func errorReply(err error) error {
 	return r
 }
 
-// dataError says what became of a data connection that did not read or write.
+// dataError says what became of a data connection that did not read or write. What has been said is left as it is.
 func dataError(err error) error {
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return errors.Join(errStalled, err)
+	if errors.Is(err, errStalled) || errors.Is(err, errLost) {
+		return err
 	}
-	return errors.Join(errLost, err)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return because(errStalled, err)
+	}
+	return because(errLost, err)
+}
+
+// because says what happened and for what cause, in one line. The addresses of a connection are left out: the log has the client's beside it.
+func because(what, err error) error {
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		err = op.Err
+	}
+	return fmt.Errorf("%w: %w", what, err)
 }

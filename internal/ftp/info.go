@@ -12,10 +12,12 @@ import (
 // entry is a line of a listing. There may be a million of them.
 type entry struct {
 	name string
-	size int64 // bytes; 0 for a directory
+	size int64 // bytes; isDir for a directory
 	unix int64 // when it was last changed, seconds
-	dir  bool
 }
+
+// isDir is the size of a directory.
+const isDir = -1
 
 var _ fs.FileInfo = (*entry)(nil)
 
@@ -23,11 +25,11 @@ var _ fs.FileInfo = (*entry)(nil)
 func (e *entry) Name() string { return e.name }
 
 // Size implements fs.FileInfo.
-func (e *entry) Size() int64 { return e.size }
+func (e *entry) Size() int64 { return max(e.size, 0) }
 
 // Mode implements fs.FileInfo.
 func (e *entry) Mode() fs.FileMode {
-	if e.dir {
+	if e.IsDir() {
 		return fs.ModeDir | 0o755
 	}
 	return 0o644
@@ -37,7 +39,7 @@ func (e *entry) Mode() fs.FileMode {
 func (e *entry) ModTime() time.Time { return time.Unix(e.unix, 0).UTC() }
 
 // IsDir implements fs.FileInfo.
-func (e *entry) IsDir() bool { return e.dir }
+func (e *entry) IsDir() bool { return e.size == isDir }
 
 // Sys implements fs.FileInfo.
 func (e *entry) Sys() any { return nil }
@@ -47,7 +49,7 @@ func fileEntry(name string, info *object.Info) *entry {
 }
 
 func dirEntry(name string, at time.Time) *entry {
-	return &entry{name: name, unix: at.Unix(), dir: true}
+	return &entry{name: name, size: isDir, unix: at.Unix()}
 }
 
 // metaTime is the user metadata in which rclone keeps the time of a file, also over S3: seconds since 1970, with a fraction.

@@ -14,30 +14,64 @@ import (
 	"hugbucket/internal/object"
 )
 
-// maxEntries bounds a listing, which ftpserverlib has whole in memory: some 150 bytes each.
-const maxEntries = 1_000_000
+const (
+	// maxEntries bounds a listing, which ftpserverlib has whole in memory.
+	maxEntries = 1_000_000
+	// maxListed is how many bytes all listings hold that are made, or on their way to clients, whether these read or not. entryBytes is
+	// what an entry takes beside its name.
+	maxListed  = 128 << 20
+	entryBytes = 60
+)
 
 // ReadDir implements ftpserver.ClientDriverExtensionFileList. A last name that is a pattern, and not that of a directory, lists what
 // it matches beside it.
 func (d *driver) ReadDir(name string) ([]os.FileInfo, error) {
 	var found []os.FileInfo
 	err := d.do(d.listVerb(), name, func(ctx context.Context, o *operation) error {
+		name, err := d.operand(ctx, o, name)
+		if err != nil {
+			return err
+		}
 		l := &listing{driver: d, o: o, at: o.at}
 		if isPattern(o.at.base()) {
 			e, err := d.stat(ctx, o.at, true)
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
-			if err != nil || !e.dir {
+			if err != nil || !e.IsDir() {
 				l.pattern, l.at = o.at.base(), o.at.parent()
-				d.cc.SetListPath(l.at.path())
+				d.cc.SetListPath(path.Dir(name))
 			}
 		}
-		err := l.fill(ctx)
+		if err = l.fill(ctx); err == nil {
+			err = context.Cause(ctx)
+		}
+		if err != nil {
+			d.repay()
+			return err
+		}
+		if n := len(l.found) - 1; n >= 0 {
+			l.found[n] = &lastEntry{FileInfo: l.found[n], reached: func() {
+				clear(l.found[:n])
+				d.repay()
+			}}
+		}
 		found = l.found
-		return err
+		return nil
 	})
 	return found, err
+}
+
+// lastEntry is the last of a listing. ftpserverlib goes from one to the next and asks for the name last, so the others may go then.
+type lastEntry struct {
+	os.FileInfo
+	reached func()
+}
+
+// Name implements fs.FileInfo.
+func (e *lastEntry) Name() string {
+	e.reached()
+	return e.FileInfo.Name()
 }
 
 // listVerb is the command that lists. While it does, clients may send others, of any words: those must not get into metrics.
@@ -68,6 +102,7 @@ type listing struct {
 	at      place
 	pattern string // empty for all
 	found   []os.FileInfo
+	bytes   int64 // that found holds
 }
 
 func (l *listing) fill(ctx context.Context) error {
@@ -107,8 +142,8 @@ func (l *listing) addPage(page *object.Listing, made time.Time) error {
 	dir := len(l.at.dir())
 	for i := range page.Objects {
 		info := &page.Objects[i]
-		if info.Key == l.at.dir() {
-			continue // its own marker
+		if info.Key == l.at.dir() && info.IsMarker() {
+			continue // its own; one with content is a key without a name
 		}
 		if err := l.add(fileEntry(info.Key[dir:], info)); err != nil {
 			return err
@@ -132,8 +167,14 @@ func (l *listing) add(e *entry) error {
 			return nil //nolint:nilerr // what is no pattern matches nothing
 		}
 	}
-	if len(l.found) == maxEntries {
+	e.name = strings.Clone(e.name) // the end of a key, which may be much longer
+	bytes := int64(entryBytes + len(e.name))
+	l.bytes += bytes
+	switch {
+	case len(l.found) == maxEntries || l.bytes > maxListed:
 		return errTooMany
+	case !l.borrow(bytes):
+		return errListings
 	}
 	l.found = append(l.found, e)
 	return nil

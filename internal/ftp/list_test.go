@@ -68,6 +68,53 @@ func TestListing(t *testing.T) {
 	c.cmd(550, "SIZE /bkt/d")
 }
 
+// Options of ls change nothing, whatever they are, and a name that looks like some is a name where there is one.
+func TestOptions(t *testing.T) {
+	r := newRig(t)
+	for _, key := range []string{"a", "d/x", "d/y.bin"} {
+		r.put(key, "12345")
+	}
+	c := r.login()
+	for cwd, commands := range map[string]map[string]string{
+		"/": {
+			"NLST -R": "bkt", "NLST -1": "bkt", "NLST -1 /bkt": "bkt/a bkt/d", "NLST -a -l": "bkt", "NLST -T bkt/d": "bkt/d/x bkt/d/y.bin",
+			"NLST -lR /bkt/a": "bkt/a", "NLST -F -1 bkt/d/*.bin": "bkt/d/y.bin", "NLST -alF /bkt/d": "bkt/d/x bkt/d/y.bin", "NLST -1 /b*": "bkt",
+		},
+		"/bkt": {
+			"NLST -R": "a d", "NLST -1": "a d", "NLST -1 /bkt/d": "d/x d/y.bin", "NLST -a -l": "a d", "NLST -tr d": "d/x d/y.bin",
+			"NLST -F a": "a", "NLST -F ../bkt/a": "a", "NLST -1 d/../*": "a d",
+		},
+	} {
+		c.cmd(250, "CWD %s", cwd)
+		for command, want := range commands {
+			if got := c.names(command); got != want {
+				t.Errorf("in %s %s: %q, want %q", cwd, command, got, want)
+			}
+			list := strings.Replace(command, "NLST", "LIST", 1)
+			if got, want := strings.Count(c.retr(list), "\n"), len(strings.Fields(want)); got != want {
+				t.Errorf("in %s %s: %d lines, want %d", cwd, list, got, want)
+			}
+		}
+	}
+	if got := c.cmd(212, "STAT -lR /bkt"); strings.Count(got, " ftp ftp ") != 2 {
+		t.Errorf("%q", got)
+	}
+	c.cmd(250, "CWD /bkt")
+	c.open()
+	for _, command := range []string{"NLST -1 none", "NLST -x", "NLST -", "NLST --all", "NLST -F /", "NLST none -F"} {
+		c.cmd(450, "%s", command)
+	}
+	c.cmd(550, "CWD -R")
+	c.stor("STOR -R", "")
+	if got := c.names("NLST -R"); got != "-R" {
+		t.Errorf("%q", got)
+	}
+	c.stor("STOR -F/f", "")
+	if got := c.names("NLST -F"); got != "-F/f" {
+		t.Errorf("%q", got)
+	}
+}
+
 // A name may hold what a pattern is made of.
 func TestNameThatIsAPattern(t *testing.T) {
 	r := newRig(t)
@@ -116,7 +163,7 @@ func TestHiddenKeys(t *testing.T) {
 		t.Error("the log does not say how many")
 	}
 	c.cmd(553, "STOR a\tb")
-	c.cmd(553, "STOR a\xffb")
+	c.cmd(553, "STOR a\x81b")
 	c.cmd(553, "STOR %s", strings.Repeat("k", 1025))
 	c.cmd(550, "MKD a\x01b")
 }

@@ -9,16 +9,16 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/rs/zerolog"
 
 	"hugbucket/internal/object/objecttest"
+	"hugbucket/internal/throttle"
 )
 
 func TestLogin(t *testing.T) {
 	r := newRig(t)
-	for _, login := range [][2]string{{"user", "wrong"}, {"wrong", "secret"}, {"", ""}, {"user", "secret "}, {"user", ""}, {"pass\tword1", "x"}} {
+	for _, login := range [][2]string{{"user", "wrong"}, {"wrong", "secret"}, {"", ""}, {"user", "secret "}, {"user", ""}, {"p\tword1", "x"}} {
 		c := r.dial()
 		c.cmd(530, "LIST")
 		c.cmd(331, "USER %s", login[0])
@@ -29,8 +29,8 @@ func TestLogin(t *testing.T) {
 	}
 	c := r.dial()
 	c.cmd(530, "PASS secret")
-	line := regexp.MustCompile(`"level":"warn","event":"auth-failed","remote":"127.0.0.1".*"message":"auth failure bucket=\? remote=127.0.0.1 user=pass\?w"`)
-	if logs := r.logs.String(); !line.MatchString(logs) || strings.Contains(logs, "word1") {
+	line := regexp.MustCompile(`"level":"warn","event":"auth-failed","remote":"127.0.0.1".*"message":"auth failure bucket=\? remote=127.0.0.1 user=p\?"`)
+	if logs := r.logs.String(); !line.MatchString(logs) || strings.Contains(logs, "word") {
 		t.Error(logs)
 	}
 	if e := r.last("PASS"); e.Outcome != Refused {
@@ -57,50 +57,18 @@ func TestAnonymous(t *testing.T) {
 func TestThrottle(t *testing.T) {
 	r := newRig(t)
 	waiting := r.dial()
-	for range maxStrikes {
+	for range throttle.MaxStrikes {
 		c := r.dial()
 		c.cmd(331, "USER user")
 		c.cmd(530, "PASS wrong")
 	}
 	c := r.connect(r.addr)
 	c.read(421)
+	if _, refused, _ := r.door.Sessions(); refused != 1 {
+		t.Errorf("%d are counted as refused", refused)
+	}
 	waiting.cmd(331, "USER user")
 	waiting.cmd(530, "PASS secret")
-}
-
-func TestThrottleForgets(t *testing.T) {
-	now := time.Unix(0, 0)
-	th := newThrottle(func() time.Time { return now })
-	a, b := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
-	six, same := netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8::ffff")
-	for range maxStrikes {
-		th.wrong(a)
-		th.wrong(six)
-	}
-	if !th.blocks(a) || th.blocks(b) || !th.blocks(same) {
-		t.Error("the wrong one waits")
-	}
-	now = now.Add(strikeTime)
-	if th.blocks(a) {
-		t.Error("it waits for ever")
-	}
-	th.wrong(a)
-	if th.blocks(a) {
-		t.Error("old strikes count")
-	}
-	for range maxStrikes {
-		th.wrong(a)
-	}
-	th.right(a)
-	if th.blocks(a) {
-		t.Error("who knows the password waits")
-	}
-	for i := range 3 * maxStruck {
-		th.wrong(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}))
-	}
-	if len(th.of) > maxStruck {
-		t.Errorf("%d addresses are remembered", len(th.of))
-	}
 }
 
 func TestLimits(t *testing.T) {
@@ -122,8 +90,36 @@ func TestLimits(t *testing.T) {
 		t.Error("the connection stays")
 	}
 	r.dial()
-	if begun, open := r.door.Sessions(); begun != 4 || open != 3 {
-		t.Errorf("%d, %d", begun, open)
+	if begun, refused, open := r.door.Sessions(); begun != 4 || refused != 2 || open != 3 {
+		t.Errorf("%d, %d, %d", begun, refused, open)
+	}
+}
+
+// Who has a network of IPv6 has all of its addresses.
+func TestLimitOfOneNetwork(t *testing.T) {
+	s := newRig(t, func(c *Config) { c.MaxPerAddress = 2 }).door
+	near, _ := net.Pipe()
+	from := func(addr string) *session {
+		x := newSession(s, near)
+		x.remote = netip.MustParseAddr(addr)
+		return x
+	}
+	var in []*session
+	for _, addr := range []string{"192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8:0:1::1", "2001:db8::2"} {
+		x := from(addr)
+		if refusal := s.enter(x); refusal != "" {
+			t.Errorf("%s: %q", addr, refusal)
+		}
+		in = append(in, x)
+	}
+	if refusal := s.enter(from("2001:db8::3")); !strings.Contains(refusal, "from your address") {
+		t.Errorf("a third session of one network: %q", refusal)
+	}
+	for _, x := range in {
+		s.leave(x)
+	}
+	if len(s.of) != 0 {
+		t.Errorf("%d networks are remembered", len(s.of))
 	}
 }
 

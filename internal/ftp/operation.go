@@ -25,6 +25,7 @@ type operation struct {
 // begin starts an operation on what a path names. The session's connection may be gone: then there is none.
 func (d *driver) begin(verb, name string) (*operation, error) {
 	o := &operation{session: d.session, verb: verb, start: time.Now()}
+	d.repay() // ftpserverlib begins with nothing before a listing has ended
 	if !d.s.occupy(d.session) {
 		return nil, errorReply(errGone)
 	}
@@ -58,7 +59,7 @@ func safely(f func() error) (err error) {
 func (o *operation) end(err error) error {
 	defer o.s.release(o.session)
 	if err != nil && o.ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		err = errors.Join(context.Cause(o.ctx), err)
+		err = because(context.Cause(o.ctx), err)
 	}
 	outcome, answer := OK, error(nil)
 	if err != nil {
@@ -85,6 +86,14 @@ func (o *operation) end(err error) error {
 		Verb: o.verb, Outcome: outcome, Bucket: o.at.bucket, BytesIn: o.in, BytesOut: o.out, Hidden: o.hidden, Duration: took,
 	})
 	return answer
+}
+
+// unnoted logs that what became of an upload could not be written down. It changes nothing about what is stored.
+func (o *operation) unnoted(err error) {
+	if err != nil {
+		o.s.log.Error().Str("op", o.verb).Str("bucket", o.at.bucket).Str("key", o.at.key).Str("session", o.id).Err(err).
+			Msg("what became of an upload could not be noted")
+	}
 }
 
 // event is what the log calls the end of an operation; uploads are called as in the push door.

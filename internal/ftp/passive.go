@@ -2,6 +2,7 @@ package ftp
 
 import (
 	"errors"
+	"io"
 	"net"
 	"os"
 	"sync"
@@ -102,33 +103,74 @@ func (p *lease) Addr() net.Addr { return p.inner.Addr() }
 type dataConn struct {
 	net.Conn
 	s *Server
+	// refused says that the client sends more than is read. Set before Close.
+	refused bool
+	ended   bool // Read said that nothing more comes; for who reads
 }
+
+// refusedTime is for how long what a client still sends of a refused upload is taken and dropped.
+const refusedTime = 10 * time.Second
 
 // Read implements net.Conn.
-func (c *dataConn) Read(b []byte) (int, error) {
-	if err := c.SetReadDeadline(time.Now().Add(c.s.cfg.StallTimeout)); err != nil {
-		return 0, err
+func (c *dataConn) Read(b []byte) (n int, err error) {
+	if err = c.SetReadDeadline(time.Now().Add(c.s.cfg.StallTimeout)); err == nil {
+		n, err = c.Conn.Read(b)
 	}
-	return c.Conn.Read(b)
+	c.ended = c.ended || errors.Is(err, io.EOF)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = dataError(err) // ftpserverlib tells clients of some: the addresses are nothing to them
+	}
+	return n, err
 }
 
-// Write implements net.Conn. A client that takes long for all of it, but takes some in time, is slow and has not stalled.
+// stallLooks is how often a write that waits looks in a stall timeout whether anything moves.
+const stallLooks = 4
+
+// Write implements net.Conn. A client that takes long for all of it, but takes some in time, is slow and has not stalled. The kernel
+// has room for more only when much has been taken, so it is asked for what has arrived.
 func (c *dataConn) Write(b []byte) (int, error) {
-	done := 0
+	n, err := c.write(b)
+	if err != nil {
+		err = dataError(err)
+	}
+	return n, err
+}
+
+func (c *dataConn) write(b []byte) (int, error) {
+	done, moved, arrived := 0, time.Now(), c.arrived()
 	for {
-		if err := c.SetWriteDeadline(time.Now().Add(c.s.cfg.StallTimeout)); err != nil {
+		if err := c.SetWriteDeadline(time.Now().Add(c.s.cfg.StallTimeout / stallLooks)); err != nil {
 			return done, err
 		}
 		n, err := c.Conn.Write(b[done:])
 		done += n
-		if n == 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return done, err
+		}
+		if now := c.arrived(); n > 0 || now != arrived {
+			moved, arrived = time.Now(), now
+		} else if time.Since(moved) >= c.s.cfg.StallTimeout {
 			return done, err
 		}
 	}
 }
 
-// Close implements net.Conn.
+// arrived is how many bytes the client's side has acknowledged; 0 when it is not known.
+func (c *dataConn) arrived() uint64 { return tcpInfo(c.Conn).Bytes_acked }
+
+// Close implements net.Conn. To a client that still sends it would be a reset, and many take that for a bad network and begin anew, for
+// ever, instead of reading the answer. So what comes is dropped for a while.
 func (c *dataConn) Close() error {
+	if c.refused {
+		c.refused = false
+		if c.SetReadDeadline(time.Now().Add(refusedTime)) == nil {
+			go func() {
+				_, _ = io.Copy(io.Discard, c.Conn)
+				_ = c.Close()
+			}()
+			return nil
+		}
+	}
 	c.s.dataConns.remove(c)
 	return c.Conn.Close()
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"golang.org/x/text/encoding/charmap"
+
 	"hugbucket/internal/object"
 )
 
@@ -30,13 +32,17 @@ func (p place) base() string {
 	return p.key[strings.LastIndexByte(p.key, '/')+1:]
 }
 
-// placeOf follows a path from the directory that the client is in. What leads above the root ends there.
+// placeOf follows a path from the directory that the client is in. What leads above the root ends there. A name that is not UTF-8 is
+// taken for Windows-1252, which has the characters of Latin-1: scanners write names so. Each byte is a character of its own there, so the
+// same bytes lead to the same place again, as do those of the name that listings show. Bytes that are none are no name: two of these
+// must not become one.
 func placeOf(cwd, name string) (place, error) {
 	if !strings.HasPrefix(name, "/") {
 		name = cwd + "/" + name
 	}
 	name = path.Clean("/" + name)[1:]
-	if !utf8.ValidString(name) || strings.ContainsFunc(name, isControl) {
+	name, ok := toUTF8(name)
+	if !ok || strings.ContainsFunc(name, isControl) {
 		return place{}, errName
 	}
 	bucket, key, _ := strings.Cut(name, "/")
@@ -44,6 +50,29 @@ func placeOf(cwd, name string) (place, error) {
 		return place{}, errName
 	}
 	return place{bucket, key}, nil
+}
+
+// toUTF8 reads those names of a path that are not UTF-8 as Windows-1252; false when one is neither.
+func toUTF8(path string) (_ string, ok bool) {
+	if utf8.ValidString(path) {
+		return path, true
+	}
+	names := strings.Split(path, "/")
+	for i, name := range names {
+		if utf8.ValidString(name) {
+			continue
+		}
+		var out strings.Builder
+		for _, b := range []byte(name) {
+			r := charmap.Windows1252.DecodeByte(b)
+			if r == utf8.RuneError {
+				return "", false
+			}
+			out.WriteRune(r)
+		}
+		names[i] = out.String()
+	}
+	return strings.Join(names, "/"), true
 }
 
 // nameable says whether a path can lead to a key: it has no segment that paths lose, and nothing that breaks a line. A marker's

@@ -9,7 +9,7 @@ import (
 )
 
 func FuzzPlace(f *testing.F) {
-	for _, s := range []string{"/", "a", "../..", "//bkt///a/./b/../c", "/bkt/d/", "\x00", "/bkt/\r\n", "a\xff", "*?[", "/..bkt/..a", ". /.. "} {
+	for _, s := range []string{"/", "a", "../..", "//bkt///a/./b/../c", "/bkt/d/", "\x00", "/bkt/\r\n", "a\xff", "\xc3\xbc/\xfc", "*?[", "/..bkt/..a", ". /.. "} {
 		f.Add("/", s)
 		f.Add("/bkt/dir", s)
 	}
@@ -86,5 +86,69 @@ func TestParseTime(t *testing.T) {
 		if got, ok := parseTime(s); ok == want.IsZero() || ok && !got.Equal(want) {
 			t.Errorf("%q: %v, %t", s, got, ok)
 		}
+	}
+}
+
+// Names that are not UTF-8 are read as Windows-1252. The same bytes lead to the same file again, whatever is done with it, and so does
+// what listings show.
+func TestNamesOfWindows(t *testing.T) {
+	r := newRig(t)
+	c := r.login()
+	c.cmd(257, "MKD /bkt/B\xfcro")
+	c.cmd(250, "CWD /bkt/B\xfcro")
+	c.stor("STOR Stra\xdfe \x80.pdf", "scan")
+	if got := r.keys(); got != "Büro/ Büro/Straße €.pdf" {
+		t.Errorf("%q", got)
+	}
+	if got := c.cmd(257, "PWD"); !strings.HasPrefix(got, "\"/bkt/B\xfcro\"") {
+		t.Errorf("%q", got)
+	}
+	if got := c.retr("NLST"); got != "Straße €.pdf\r\n" {
+		t.Errorf("%q", got)
+	}
+	for _, pattern := range []string{"*.pdf", "Stra\xdfe*", "Straße*"} {
+		if got := c.retr("NLST " + pattern); got != "Straße €.pdf\r\n" {
+			t.Errorf("%q: %q", pattern, got)
+		}
+	}
+	for _, name := range []string{"Stra\xdfe \x80.pdf", "/bkt/Büro/Stra\xdfe \x80.pdf", "/bkt/B\xfcro/Straße €.pdf"} {
+		c.cmd(213, "SIZE %s", name)
+		if got := c.retr("RETR " + name); got != "scan" {
+			t.Errorf("%q: %q", name, got)
+		}
+	}
+	c.cmd(350, "RNFR Stra\xdfe \x80.pdf")
+	c.cmd(250, "RNTO /bkt/\xe4")
+	c.cmd(550, "SIZE Stra\xdfe \x80.pdf")
+	c.cmd(250, "CWD /bkt")
+	c.cmd(250, "RMD B\xfcro")
+	c.stor("STOR \xe4", "again") // replaces it
+	if got, _ := r.content("ä"); got != "again" || r.keys() != "ä" {
+		t.Errorf("%q, %q", r.keys(), got)
+	}
+	c.cmd(250, "DELE \xe4")
+	if got := r.keys(); got != "" {
+		t.Errorf("%q", got)
+	}
+	for _, b := range []string{"\x81", "\x8d", "\x8f", "\x90", "\x9d"} {
+		c.cmd(553, "STOR a%s\xe4", b)
+	}
+	c.cmd(553, "STOR %s", strings.Repeat("\xe4", 513)) // 1026 bytes of UTF-8
+}
+
+func TestEveryByteIsAName(t *testing.T) {
+	seen := make(map[place]int)
+	for b := 0x80; b < 0x100; b++ {
+		p, err := placeOf("/", "/bkt/"+string([]byte{byte(b)}))
+		if err != nil {
+			continue
+		}
+		if other, ok := seen[p]; ok {
+			t.Errorf("%x and %x are both %q", b, other, p.key)
+		}
+		seen[p] = b
+	}
+	if len(seen) != 128-5 {
+		t.Errorf("%d names", len(seen))
 	}
 }

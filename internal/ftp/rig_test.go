@@ -220,6 +220,11 @@ func connect(tb testing.TB, addr string) *client {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	return newClient(tb, conn)
+}
+
+func newClient(tb testing.TB, conn net.Conn) *client {
+	tb.Helper()
 	c := &client{t: tb, conn: conn, text: textproto.NewConn(conn)}
 	tb.Cleanup(func() { _ = c.conn.Close() })
 	return c
@@ -298,7 +303,8 @@ func (c *client) openAt(port int) net.Conn {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	conn, err := net.Dial("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: addrOf(c.conn.LocalAddr()).AsSlice()}}
+	conn, err := d.DialContext(c.t.Context(), "tcp", net.JoinHostPort(host, strconv.Itoa(port)))
 	if err != nil {
 		c.t.Fatal(err)
 	}

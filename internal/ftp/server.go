@@ -8,32 +8,38 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	ftpserver "github.com/fclairamb/ftpserverlib"
 	"github.com/rs/zerolog"
 
 	"hugbucket/internal/object"
+	"hugbucket/internal/throttle"
 )
 
 const (
-	// maxUploads is how many uploads are stored at once; others wait for their turn. Each holds some 3 MiB however slowly it comes in.
+	// maxUploads is how many uploads take data at once; others wait for their turn. Each holds some 3 MiB however slowly it comes in.
 	maxUploads = 100
+	// maxSmall is how many are stored at once that had come whole before their turn. It takes as long as a commit, and less memory.
+	maxSmall = 100
 	// acceptPause is how long the door waits when there are no descriptors left for new connections.
 	acceptPause = 50 * time.Millisecond
 )
 
 // Server is the FTP door. It is safe for concurrent use.
 type Server struct {
-	cfg      Config
-	store    *object.Store
-	log      zerolog.Logger
-	ftp      *ftpserver.FtpServer
-	gate     *gate
-	throttle *throttle
-	uploads  chan struct{} // holds an element for each upload that is being stored
-	broken   *broken
-	connect  time.Duration // how long a data connection may take to come
+	cfg        Config
+	store      *object.Store
+	log        zerolog.Logger
+	ftp        *ftpserver.FtpServer
+	gate       *gate
+	throttle   *throttle.Throttle
+	uploads    *turns
+	small      *turns // of uploads that have come whole
+	overwrites *overwrites
+	connect    time.Duration // how long a data connection may take to come
+	listed     atomic.Int64  // bytes that listings hold
 
 	leases    closers[*lease]
 	dataConns closers[*dataConn]
@@ -41,12 +47,13 @@ type Server struct {
 	mu        sync.Mutex // guards the following
 	listeners map[net.Listener]struct{}
 	sessions  map[*session]struct{}
-	of        map[netip.Addr]int // sessions of an address
-	begun     int64              // sessions, ever
-	busy      int                // sessions and operations that are open
-	quiet     chan struct{}      // closed when busy is 0; nil when nobody waits
+	of        map[netip.Prefix]int // sessions of a network
+	begun     int64                // sessions, ever
+	refused   int64                // with 421, ever
+	busy      int                  // sessions and operations that are open
+	quiet     chan struct{}        // closed when busy is 0; nil when nobody waits
 	closing   bool
-	serving   sync.WaitGroup // the loop of ftp
+	serving   sync.WaitGroup // the loop of ftp, and what runs as long
 	started   bool
 }
 
@@ -59,9 +66,9 @@ func New(cfg Config, store *object.Store, log zerolog.Logger) (*Server, error) {
 		return nil, errors.New("ftp: no store")
 	}
 	s := &Server{
-		cfg: cfg.withDefaults(), store: store, log: log, gate: newGate(), throttle: newThrottle(time.Now), broken: newBroken(time.Now), connect: connectTime,
-		uploads: make(chan struct{}, maxUploads), listeners: make(map[net.Listener]struct{}),
-		sessions: make(map[*session]struct{}), of: make(map[netip.Addr]int),
+		cfg: cfg.withDefaults(), store: store, log: log, gate: newGate(), throttle: throttle.New(time.Now), overwrites: newOverwrites(store), connect: connectTime,
+		uploads: newTurns(maxUploads), small: newTurns(maxSmall), listeners: make(map[net.Listener]struct{}),
+		sessions: make(map[*session]struct{}), of: make(map[netip.Prefix]int),
 	}
 	s.ftp = ftpserver.NewFtpServer(callbacks{s})
 	s.ftp.Logger = slog.New(bridge{log: log})
@@ -104,7 +111,10 @@ func (s *Server) begin(l net.Listener) bool {
 	s.listeners[l] = struct{}{}
 	if !s.started {
 		s.started = true
+		ctx, cancel := context.WithCancel(context.Background())
+		s.serving.Go(func() { s.overwrites.tend(ctx, s.log) })
 		s.serving.Go(func() {
+			defer cancel()
 			if err := s.ftp.Serve(); err != nil {
 				s.log.Error().Err(err).Msg("the FTP server ended")
 			}
@@ -129,24 +139,33 @@ func (s *Server) admit(conn net.Conn) {
 	}
 }
 
-// enter counts a session until leave is called, or says why not.
+// enter counts a session until leave is called, or says why not and counts that.
 func (s *Server) enter(x *session) (refusal string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if refusal = s.refusal(x); refusal != "" {
+		s.refused++
+		return refusal
+	}
+	s.sessions[x] = struct{}{}
+	s.of[throttle.Network(x.remote)]++
+	s.begun++
+	s.busy++
+	return ""
+}
+
+// refusal says why a session may not begin; empty when it may. It is called with mu held.
+func (s *Server) refusal(x *session) string {
 	switch {
 	case s.closing:
 		return "Server is going down."
 	case len(s.sessions) >= s.cfg.MaxSessions:
 		return "Too many connections, try again later."
-	case s.of[x.remote] >= s.cfg.MaxPerAddress:
+	case s.of[throttle.Network(x.remote)] >= s.cfg.MaxPerAddress:
 		return "Too many connections from your address, try again later."
-	case s.throttle.blocks(x.remote):
+	case s.throttle.Blocks(x.remote) > 0:
 		return "Too many wrong logins, try again later."
 	}
-	s.sessions[x] = struct{}{}
-	s.of[x.remote]++
-	s.begun++
-	s.busy++
 	return ""
 }
 
@@ -158,8 +177,9 @@ func (s *Server) leave(x *session) {
 	}
 	x.over = true
 	delete(s.sessions, x)
-	if s.of[x.remote]--; s.of[x.remote] == 0 {
-		delete(s.of, x.remote)
+	from := throttle.Network(x.remote)
+	if s.of[from]--; s.of[from] == 0 {
+		delete(s.of, from)
 	}
 	s.free()
 }
@@ -268,11 +288,11 @@ func (s *Server) Close() error {
 	return nil
 }
 
-// Sessions returns how many sessions there have been, and how many are open.
-func (s *Server) Sessions() (begun int64, open int) {
+// Sessions returns how many sessions there have been, how many connections were refused, and how many sessions are open.
+func (s *Server) Sessions() (begun, refused int64, open int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.begun, len(s.sessions)
+	return s.begun, s.refused, len(s.sessions)
 }
 
 // Anonymous says whether any login will do, so that everybody may do everything.

@@ -93,6 +93,40 @@ func TestTLS(t *testing.T) {
 	c.read(421)
 }
 
+// The end of an encrypted upload is encrypted too: anybody on the way can end the connection below.
+func TestTLSWithoutItsEnd(t *testing.T) {
+	server, cfg := serverTLS(t)
+	r := newRig(t, func(c *Config) { c.TLS = server })
+	r.put("kept", "as it was")
+	c := r.dial()
+	c.encrypt(cfg)
+	c.auth()
+	c.cmd(200, "PROT P")
+	for _, content := range []string{noise(2 * firstPart), "half", ""} {
+		data := c.open().(*tls.Conn) //nolint:errcheck // it is one
+		c.cmd(150, "STOR /bkt/kept")
+		if err := data.Handshake(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := data.Write([]byte(content)); err != nil {
+			t.Fatal(err)
+		}
+		if err := data.NetConn().(*net.TCPConn).CloseWrite(); err != nil { //nolint:errcheck // it is one
+			t.Fatal(err)
+		}
+		if text := c.read(550); !strings.HasSuffix(text, "ended without close_notify") {
+			t.Error(text)
+		}
+		if got, _ := r.content("kept"); got != "as it was" {
+			t.Errorf("%d bytes of %d are stored", len(got), len(content))
+		}
+		if e := r.last("STOR"); e.Outcome != Aborted {
+			t.Errorf("%+v", e)
+		}
+	}
+	c.stor("STOR /bkt/kept", "whole")
+}
+
 func TestNoTLS(t *testing.T) {
 	r := newRig(t)
 	c := r.dial()

@@ -1,9 +1,15 @@
 package ftp
 
 import (
+	"context"
 	"net"
+	"net/netip"
 	"strings"
 	"testing"
+	"time"
+
+	"hugbucket/internal/disk"
+	"hugbucket/internal/object"
 )
 
 func TestStoreAndRetrieve(t *testing.T) {
@@ -103,40 +109,103 @@ func TestAbort(t *testing.T) {
 	c.stor("STOR /bkt/cut", "whole")
 }
 
-// There are places for so many uploads. Clients that send next to nothing take none; who has to wait for one is served in turn.
-func TestPlacesForUploads(t *testing.T) {
+// The end of the control connection may come later than that of the data: the longer the way, the more so.
+func TestSettleTime(t *testing.T) {
+	for rtt, want := range map[time.Duration]time.Duration{
+		0: settleTime, 100 * time.Millisecond: settleTime + 200*time.Millisecond, time.Minute: maxSettle,
+	} {
+		if got := settleFor(rtt); got != want {
+			t.Errorf("round trip %v: %v, want %v", rtt, got, want)
+		}
+	}
 	r := newRig(t)
-	r.door.uploads = make(chan struct{}, 1)
+	r.login()
+	r.door.mu.Lock()
+	defer r.door.mu.Unlock()
+	for x := range r.door.sessions {
+		if x.conn.roundTrip() <= 0 {
+			t.Error("the kernel knows no round trip")
+		}
+	}
+}
+
+// full is a driver without room, once there is a bucket.
+type full struct{ object.Driver }
+
+func (full) Begin(context.Context) (object.Session, error) { return nil, object.ErrNoSpace }
+
+// A client that is refused in the middle of what it sends hears why. A reset in place of that looks like a bad network.
+func TestRefusedUploadIsTold(t *testing.T) {
+	d, err := disk.Open(t.Context(), t.TempDir(), disk.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRigOver(t, full{d})
+	c := r.login()
+	data := c.begin("STOR /bkt/f")
+	if _, err := data.Write([]byte(noise(16 << 20))); err != nil {
+		t.Error(err)
+	}
+	c.read(552)
+	_ = data.Close()
+	c.cmd(200, "NOOP")
+	r.empty()
+	// Who goes on sending does not keep the door from closing.
+	data = c.begin("STOR /bkt/f")
+	if _, err := data.Write([]byte(noise(1 << 20))); err != nil {
+		t.Error(err)
+	}
+	c.read(552)
+}
+
+// So many uploads take data at a time. Clients that send next to nothing do not, and small files wait for nobody; who has to wait is
+// served in turn.
+func TestTurnsOfUploads(t *testing.T) {
+	r := newRig(t)
+	r.door.uploads = newTurns(1)
 	slow, large, next := r.login(), r.login(), r.login()
 	first := slow.begin("STOR /bkt/slow")
 	if _, err := first.Write([]byte("next to nothing")); err != nil {
 		t.Fatal(err)
 	}
 	large.stor("STOR /bkt/large", noise(1<<20))
-	r.door.uploads <- struct{}{}
-	data, waiting := large.begin("STOR /bkt/large"), next.begin("STOR /bkt/next")
-	_ = waiting.Close()
+	give, err := r.door.uploads.take(t.Context(), netip.Prefix{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	next.stor("STOR /bkt/small", noise(firstPart-1))
+	data := large.begin("STOR /bkt/large")
 	if _, err := data.Write([]byte(noise(firstPart))); err != nil {
 		t.Fatal(err)
 	}
 	_ = data.Close()
-	<-r.door.uploads
+	give()
 	large.read(226)
-	next.read(226)
 	_ = first.Close()
 	slow.read(226)
-	if got := r.keys(); got != "large next slow" {
+	if got := r.keys(); got != "large slow small" {
 		t.Errorf("%q", got)
 	}
 	// One that waits ends with its session.
-	r.door.uploads <- struct{}{}
-	waiting = next.begin("STOR /bkt/never")
-	_ = waiting.Close()
-	_ = next.conn.Close()
+	for _, turns := range []*turns{r.door.uploads, r.door.small} {
+		for range cap(turns.all) {
+			turns.all <- struct{}{}
+		}
+	}
+	for content, c := range map[string]*client{noise(firstPart): next, "small": large} {
+		data = c.begin("STOR /bkt/never")
+		if _, err := data.Write([]byte(content)); err != nil {
+			t.Fatal(err)
+		}
+		_ = data.Close()
+		_ = c.conn.Close()
+	}
 	slow.cmd(221, "QUIT")
-	large.cmd(221, "QUIT")
 	<-r.door.idle()
 	if _, ok := r.content("never"); ok {
 		t.Error("it is stored")
+	}
+	if n := len(r.door.uploads.of.Users()) + len(r.door.small.of.Users()); n != 0 {
+		t.Errorf("%d networks are remembered", n)
 	}
 }

@@ -3,6 +3,7 @@ package ftp
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -13,13 +14,19 @@ import (
 	ftpserver "github.com/fclairamb/ftpserverlib"
 
 	"hugbucket/internal/object"
+	"hugbucket/internal/throttle"
 )
 
-// settleTime is how long after the end of its data connection a client is looked for. One that is killed ends both connections in the
-// same moment, but not in an order that can be relied on.
-const settleTime = 20 * time.Millisecond
+// settleTime is how long after the end of its data connection a client is looked for, and two round trips more, up to maxSettle in all.
+// The kernel of one that is killed ends both connections within 0.3 ms, but not in an order that can be relied on, and they may take
+// different times on the way. A program that ends by an error of its own, such as one that cannot read its source any more, closes the
+// data connection first: with Python's ftplib the other one follows 3 to 6 ms later.
+const (
+	settleTime = 20 * time.Millisecond
+	maxSettle  = time.Second
+)
 
-// firstPart is how many bytes an upload may hold before it has a place.
+// firstPart is how many bytes an upload may hold before its turn.
 const firstPart = 64 << 10
 
 // atEnd is the offset of an upload that goes on where the file ends.
@@ -28,6 +35,12 @@ const atEnd = -1
 // GetHandle implements ftpserver.ClientDriverExtentionFileTransfer.
 func (d *driver) GetHandle(name string, flags int, offset int64) (ftpserver.FileTransfer, error) {
 	switch {
+	case d.restart.lost() && offset != 0:
+		verb := "RETR"
+		if flags&os.O_WRONLY != 0 {
+			verb = "STOR"
+		}
+		return nil, d.do(verb, name, func(context.Context, *operation) error { return errRestLost })
 	case flags&os.O_WRONLY == 0:
 		return d.download(name, offset)
 	case flags&os.O_APPEND != 0:
@@ -44,8 +57,11 @@ func (d *driver) GetHandle(name string, flags int, offset int64) (ftpserver.File
 type upload struct {
 	*operation
 	cc     ftpserver.ClientContext
-	offset int64 // of the file that is stored, where what comes follows; or atEnd
-	err    error // why nothing is stored
+	offset int64            // of the file that is stored, where what comes follows; or atEnd
+	onto   object.Condition // holds of that file, and of no other content
+	over   *overwrite       // nil when it goes on with a file
+	began  bool             // there was a data connection
+	err    error            // why nothing is stored
 }
 
 var (
@@ -59,66 +75,108 @@ func (d *driver) upload(verb, name string, offset int64) (ftpserver.FileTransfer
 	if err != nil {
 		return nil, err
 	}
-	if err := safely(func() error { return d.mayStore(o.ctx, o.at, offset) }); err != nil {
+	u := &upload{operation: o, cc: d.cc, offset: offset}
+	if err := safely(func() (err error) {
+		if err = d.mayStore(o.ctx, o.at); err != nil {
+			return err
+		}
+		if offset == 0 {
+			u.over, err = d.s.overwrites.begin(o.ctx, o.at, d.remote)
+		} else {
+			u.onto, err = d.mayGoOn(o.ctx, o.at, offset)
+		}
+		return err
+	}); err != nil {
 		return nil, o.end(err)
 	}
-	return &upload{operation: o, cc: d.cc, offset: offset}, nil
+	return u, nil
 }
 
 // mayStore spares the client an upload that could not be stored.
-func (d *driver) mayStore(ctx context.Context, at place, offset int64) error {
-	switch {
-	case d.s.isClosing():
-		return errClosing
-	case at.key == "":
+func (d *driver) mayStore(ctx context.Context, at place) error {
+	if err := d.mayBegin(); err != nil {
+		return err
+	}
+	if at.key == "" {
 		return errNoUpload
+	}
+	// How little a file takes that resembles what is stored shows when it comes: what is looked for is whether there is room at all.
+	if err := d.s.store.Room(1); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		return err
 	}
 	cur, err := d.stat(ctx, at, false)
 	switch {
 	case errors.Is(err, object.ErrNoBucket):
 		return err
 	case errors.Is(err, fs.ErrNotExist):
-		cur = &entry{}
+		return nil
 	case err != nil:
 		return err
-	case cur.dir:
+	case cur.IsDir():
 		return errDirUpload
-	}
-	if offset > cur.size || offset != 0 && d.s.broken.has(at) {
-		return errRest
 	}
 	return nil
 }
 
+// mayGoOn says whether what comes may follow the first bytes of a file, and of which one. Others may replace it before there is anything
+// to store, and until the upload has its turn: what they stored is not what the client goes on with.
+func (d *driver) mayGoOn(ctx context.Context, at place, offset int64) (object.Condition, error) {
+	onto := object.Condition{IfNoneMatch: []string{"*"}}
+	was, err := d.s.store.Stat(ctx, at.bucket, at.key)
+	switch {
+	case err == nil:
+		onto = object.Condition{IfMatch: []string{was.ETag}}
+	case errors.Is(err, object.ErrNoBucket) || !errors.Is(err, fs.ErrNotExist):
+		return onto, err
+	}
+	unended, err := d.s.overwrites.has(ctx, at)
+	switch {
+	case err != nil:
+		return onto, err
+	case unended:
+		return onto, errUnended
+	case offset > was.Size:
+		return onto, errRest
+	}
+	return onto, nil
+}
+
 // ReadFrom implements io.ReaderFrom: it stores what a data connection yields.
 func (u *upload) ReadFrom(r io.Reader) (int64, error) {
+	u.began = true
 	u.err = safely(func() error { return u.store(r) })
+	if _, outcome := replyTo(u.err); u.err != nil && outcome != Aborted {
+		if c, ok := dataConnOf(r); ok {
+			c.refused = true
+		}
+	}
 	return u.in, nil
 }
 
-// store takes one of the places for uploads when the first part, or all of it, has come. Until then it holds no more memory than that:
-// clients that send next to nothing keep nobody out.
+// store takes a turn when the first part, or all of it, has come. Until then it holds no more memory than that: clients that send next
+// to nothing keep nobody out, and who has sent all of a small file waits for no slow client.
 func (u *upload) store(r io.Reader) error {
 	content := bufio.NewReaderSize(&source{u: u, r: r}, firstPart)
-	if _, err := content.Peek(firstPart); err != nil && !errors.Is(err, io.EOF) {
+	queue := u.s.uploads
+	switch _, err := content.Peek(firstPart); {
+	case errors.Is(err, io.EOF):
+		queue = u.s.small
+	case err != nil:
 		return err
 	}
-	select {
-	case u.s.uploads <- struct{}{}:
-		defer func() { <-u.s.uploads }()
-	case <-u.ctx.Done():
-		return context.Cause(u.ctx)
+	give, err := queue.take(u.ctx, throttle.Network(u.remote))
+	if err != nil {
+		return err
+	}
+	defer give()
+	if err := u.givenUp(); err != nil { // while it waited
+		return err
 	}
 	if u.offset == 0 {
 		_, err := u.s.store.Put(u.ctx, u.at.bucket, u.at.key, content, object.PutOptions{})
 		return err
 	}
-	was, err := u.s.store.Stat(u.ctx, u.at.bucket, u.at.key)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	delete(was.Attrs.Meta, metaTime) // it is not the file of that time any more
-	_, err = u.s.store.Append(u.ctx, u.at.bucket, u.at.key, u.offset, content, object.PutOptions{Attrs: was.Attrs})
+	_, err = u.s.store.Append(u.ctx, u.at.bucket, u.at.key, u.offset, content, object.PutOptions{If: u.onto, Amend: grown})
 	return err
 }
 
@@ -136,20 +194,39 @@ func (s *source) Read(p []byte) (int, error) {
 	}
 	n, err := s.r.Read(p)
 	s.u.in += int64(n)
+	if n > 0 && s.u.over != nil {
+		if s.err = s.u.over.heard(s.u.ctx); s.err != nil {
+			return n, s.err
+		}
+	}
 	switch {
 	case err == nil:
 		return n, nil
 	case errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
-		s.err = s.u.ended()
+		if s.err = cutOff(s.r); s.err == nil {
+			s.err = s.u.ended()
+		}
 	default:
 		s.err = dataError(err)
 	}
 	return n, s.err
 }
 
+// cutOff is an error when a data connection was encrypted and has ended without the alert that says so (close_notify), which anybody on
+// the way can bring about. crypto/tls takes such an end for a good one when it comes between two records; after the alert it reads no further.
+func cutOff(r io.Reader) error {
+	if _, ok := r.(*tls.Conn); !ok {
+		return nil
+	}
+	if c, ok := dataConnOf(r); ok && c.ended {
+		return errNotify
+	}
+	return nil
+}
+
 // ended is io.EOF when the client is still there some time after its data connection has ended.
 func (u *upload) ended() error {
-	timer := time.NewTimer(settleTime)
+	timer := time.NewTimer(settleFor(u.conn.roundTrip()))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -159,11 +236,28 @@ func (u *upload) ended() error {
 	if u.conn.gone() {
 		return errGone
 	}
-	if u.cc.GetLastCommand() == "ABOR" {
-		return errAborted // which ftpserverlib has answered already, though there was no connection left to break off
+	if err := u.givenUp(); err != nil {
+		return err
 	}
 	return io.EOF
 }
+
+// givenUp is not nil when the client has said that it does not wait for the file to be stored. ftpserverlib reads these commands, and no
+// others, while a transfer goes on. To QUIT, which a program sends that cleans up after an error of its own, the end of the session is all
+// the answer: another one would take the place of that error.
+func (u *upload) givenUp() error {
+	switch u.cc.GetLastCommand() {
+	case "ABOR":
+		return errAborted // which ftpserverlib has answered already, though there was no connection left to break off
+	case "QUIT":
+		_ = u.cc.Close()
+		return errQuit
+	}
+	return nil
+}
+
+// settleFor is how long a client is looked for whose round trip takes so long.
+func settleFor(roundTrip time.Duration) time.Duration { return min(settleTime+2*roundTrip, maxSettle) }
 
 // Write implements io.Writer. ftpserverlib calls it without bytes for an empty file, after ReadFrom.
 func (u *upload) Write(p []byte) (int, error) {
@@ -188,18 +282,22 @@ func (u *upload) Seek(offset int64, whence int) (int64, error) {
 // TransferError implements ftpserver.FileTransferError: there was no data connection.
 func (u *upload) TransferError(err error) {
 	if u.err == nil {
-		u.err = errors.Join(errAborted, err)
+		u.err = because(errAborted, err)
 	}
 }
 
 // Close implements io.Closer.
 func (u *upload) Close() error {
-	switch {
-	case u.offset != 0:
-	case u.err == nil:
-		u.s.broken.forget(u.at)
-	default:
-		u.s.broken.add(u.at)
+	if u.over != nil {
+		how := resultStored
+		switch {
+		case !u.began:
+			how = resultUnsent
+		case u.err != nil:
+			how = resultBroken
+		}
+		ctx := context.WithoutCancel(u.ctx) // the client may be gone
+		u.unnoted(safely(func() error { return u.over.end(ctx, how) }))
 	}
 	return u.end(u.err)
 }

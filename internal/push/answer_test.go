@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"hugbucket/internal/object/objecttest"
 )
 
 func TestAnswers(t *testing.T) {
@@ -86,5 +88,20 @@ func TestStandardWriter(t *testing.T) {
 	}
 	if info, err = os.Stat(filepath.Join(r.home, bareToken)); err != nil || info.Mode() != fs.ModeDir|0o700 {
 		t.Errorf("directory: %v, %v", info, err)
+	}
+}
+
+// TestAnswersNameTheLimit: whoever is refused hears what the limit is, and nothing of what is there.
+func TestAnswersNameTheLimit(t *testing.T) {
+	for text, b := range map[string]Bucket{
+		"file is too large: at most 5 bytes\n":                    {MaxSize: 5},
+		"the bucket's quota has no room for it: 5 bytes in all\n": {Quota: 5},
+	} {
+		for _, name := range []string{"db01", ""} {
+			b.Name, b.Token = name, nameToken
+			r := newRigOver(t, objecttest.NewStore(t), []Bucket{b})
+			status := map[bool]int{true: http.StatusRequestEntityTooLarge, false: http.StatusInsufficientStorage}[b.MaxSize > 0]
+			wantAnswer(t, r.push(nameToken, "x", "content"), status, text)
+		}
 	}
 }

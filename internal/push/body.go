@@ -3,9 +3,11 @@ package push
 import (
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 )
 
@@ -28,18 +30,23 @@ type pace struct {
 var defaultPace = pace{idle: 60 * time.Second, window: 60 * time.Second, least: 60 << 10}
 
 // body is the body of a request: it gives up on a client that is silent or too slow, and knows how far it was read. Its
-// errors are io.EOF after a whole body, errIdle, errSlow and errCut.
+// errors are io.EOF after a whole body, errIdle, errSlow, errCut, that of behind, and what it was stopped for.
 type body struct {
 	r       io.Reader
 	conn    *http.ResponseController
 	pace    pace
 	waited  time.Duration // for the client, in the window that runs
 	got     int           // bytes, then
+	sum     hash.Hash     // of them; nil when nobody asks
+	behind  func() error  // is called when all has come, trailers too, and may refuse it; nil when nobody asks
 	closes  bool          // an answer before the end of the body closes the connection: HTTP/1
 	awaits  bool          // the client holds the body back until the first Read lets the server ask for it
 	touched bool
 	ended   bool // nothing is left to read
 	err     error
+
+	mu      sync.Mutex // guards the following, and deadlines
+	stopped error      // why it was stopped; nil when it was not
 }
 
 func newBody(w http.ResponseWriter, r *http.Request, p pace) *body {
@@ -48,7 +55,8 @@ func newBody(w http.ResponseWriter, r *http.Request, p pace) *body {
 		conn:   http.NewResponseController(w),
 		pace:   p,
 		closes: r.ProtoMajor < 2,
-		awaits: r.Header.Get("Expect") != "",
+		// A proxy may pass the header on, and send the body all the same.
+		awaits: r.Header.Get("Expect") != "" && r.Header.Get("X-Forwarded-For") == "",
 		ended:  r.ContentLength == 0,
 	}
 }
@@ -61,6 +69,9 @@ func (b *body) Read(p []byte) (int, error) {
 	start := time.Now()
 	b.deadline(start.Add(b.pace.idle))
 	n, err := b.r.Read(p)
+	if b.sum != nil {
+		b.sum.Write(p[:n])
+	}
 	switch {
 	case err == nil && b.tooSlow(time.Since(start), n):
 		b.err = errSlow
@@ -70,7 +81,14 @@ func (b *body) Read(p []byte) (int, error) {
 		// The server goes on watching the connection; a deadline left behind would look like a client that hung up.
 		b.deadline(time.Time{})
 		b.ended = true
-		return n, io.EOF
+		if b.behind != nil {
+			b.err = b.behind()
+		}
+		if b.err == nil {
+			return n, io.EOF
+		}
+	case errors.Is(err, os.ErrDeadlineExceeded) && b.stopCause() != nil:
+		b.err = b.stopCause()
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		b.err = errIdle
 	default:
@@ -99,6 +117,9 @@ func (b *body) linger() {
 	if !b.unread() {
 		return
 	}
+	b.mu.Lock()
+	b.stopped = nil // what it was stopped for has been said, and the rest is taken off the wire like any other
+	b.mu.Unlock()
 	// The server also looks for the end of the body on its own; the deadline holds for that, too.
 	b.deadline(time.Now().Add(min(lingerTime, b.pace.idle)))
 	if b.awaits && !b.touched {
@@ -107,5 +128,28 @@ func (b *body) linger() {
 	_, _ = io.CopyN(io.Discard, b.r, lingerBytes) // whatever comes of it, the connection is closed
 }
 
+// stop makes a Read that waits for the client, and the next one, end with cause. It may be called beside a Read.
+func (b *body) stop(cause error) {
+	b.mu.Lock()
+	if b.stopped == nil {
+		b.stopped = cause
+	}
+	b.mu.Unlock()
+	b.deadline(time.Time{})
+}
+
+func (b *body) stopCause() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.stopped
+}
+
 // deadline is not supported by every ResponseWriter, and where it is not there is no connection to wait for.
-func (b *body) deadline(t time.Time) { _ = b.conn.SetReadDeadline(t) }
+func (b *body) deadline(t time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.stopped != nil {
+		t = time.Unix(1, 0) // long ago
+	}
+	_ = b.conn.SetReadDeadline(t)
+}

@@ -15,6 +15,25 @@ import (
 	"hugbucket/internal/object/objecttest"
 )
 
+// oldStyle is a token as an earlier file-bucket took it, which made no rule but the length.
+const oldStyle = "Zm9v+YmFyYmF6cXV4Zm9vYmFyYm.~ab="
+
+// TestOldToken: it works as it is in a URL, and as clients escape it, and lines of the log that fail2ban reads have none of its marks.
+func TestOldToken(t *testing.T) {
+	r := newRigOver(t, objecttest.NewStore(t), []Bucket{{Token: oldStyle}})
+	wantAnswer(t, r.push(oldStyle, "x", "content"), 200, "x 7")
+	wantAnswer(t, r.push(strings.NewReplacer("+", "%2B", "=", "%3d").Replace(oldStyle), "y", "content"), 200, "y 7")
+	wantAnswer(t, r.do(put("/"+oldStyle+"/z", "content", 7)), 200, "z 7")
+	r.wantStored(map[string]string{oldStyle + "/x": "content", oldStyle + "/y": "content", oldStyle + "/z": "content"})
+	wantAnswer(t, r.push("+=.~"+oldStyle[4:], "x", "content"), 403, "token doesn't exist")
+	if line := r.lastLine(); line["message"] != "auth failure bucket=? remote=192.0.2.1 token=?????Y" {
+		t.Errorf("line %v", line)
+	}
+	for _, token := range []string{oldStyle + "=", oldStyle[1:], ".." + oldStyle[2:], oldStyle[1:] + ";", oldStyle[1:] + "%20"} {
+		wantAnswer(t, r.push(token, "x", "content"), 404, "not found")
+	}
+}
+
 func TestValidate(t *testing.T) {
 	digest := sha256.Sum256([]byte(nameToken))
 	sum := hex.EncodeToString(digest[:])
@@ -25,25 +44,33 @@ func TestValidate(t *testing.T) {
 		"zero":             {Config{}, ""},
 		"all":              {Config{Home: "/x", Buckets: buckets()}, ""},
 		"named, no home":   {Config{Buckets: []Bucket{{Name: "db01", Token: nameToken}}}, ""},
-		"digest":           {Config{Buckets: []Bucket{{Name: "db01", TokenSHA256: strings.ToUpper(sum)}}}, ""},
+		"digest":           {Config{Buckets: []Bucket{{Name: "db01", TokenSHA256: []string{strings.ToUpper(sum)}}}}, ""},
 		"two tokens":       {Config{Buckets: []Bucket{{Name: "db01", Tokens: []string{nameToken, overToken}}}}, ""},
 		"8 and 128":        {Config{Buckets: []Bucket{{Name: "db01", Tokens: []string{"abcd-_09", strings.Repeat("Z", 128)}}}}, ""},
 		"no token":         {Config{Buckets: []Bucket{{Name: "db01"}}}, "bucket 1 (db01): it has no token"},
 		"nothing":          {Config{Home: "/x", Buckets: []Bucket{{}}}, "bucket 1 (?)"},
-		"bare, no home":    {Config{Buckets: []Bucket{{Token: bareToken}}}, "bucket 1 (354726): a bucket without a name needs home"},
+		"bare, no home":    {Config{Buckets: []Bucket{{Token: bareToken}}}, "bucket 1 (354726…): a bucket without a name needs home"},
 		"bare, rel. home":  {Config{Home: "x", Buckets: []Bucket{{Token: bareToken}}}, "needs home"},
-		"bare digest":      {Config{Home: "/x", Buckets: []Bucket{{TokenSHA256: sum}}}, "exactly one token"},
+		"bare digest":      {Config{Home: "/x", Buckets: []Bucket{{TokenSHA256: []string{sum}}}}, "exactly one token"},
 		"bare, two":        {Config{Home: "/x", Buckets: []Bucket{{Token: bareToken, Tokens: []string{overToken}}}}, "exactly one token"},
 		"short":            {Config{Buckets: []Bucket{{Name: "db01", Token: "abcdefg"}}}, "8 to 128"},
 		"long":             {Config{Buckets: []Bucket{{Name: "db01", Token: strings.Repeat("a", 129)}}}, "8 to 128"},
 		"slash":            {Config{Home: "/x", Buckets: []Bucket{{Token: "abc/../../def"}}}, "8 to 128"},
-		"digest length":    {Config{Buckets: []Bucket{{Name: "db01", TokenSHA256: sum[:62]}}}, "64 hex"},
-		"digest digits":    {Config{Buckets: []Bucket{{Name: "db01", TokenSHA256: "x" + sum[1:]}}}, "64 hex"},
+		"digest length":    {Config{Buckets: []Bucket{{Name: "db01", TokenSHA256: []string{sum[:62]}}}}, "64 hex"},
+		"digest digits":    {Config{Buckets: []Bucket{{Name: "db01", TokenSHA256: []string{"x" + sum[1:]}}}}, "64 hex"},
+		"old":              {Config{Home: "/x", Buckets: []Bucket{{Token: oldStyle}}}, ""},
+		"old, no home":     {Config{Buckets: []Bucket{{Token: oldStyle}}}, "bucket 1 (Zm9v?Y…): a bucket without a name needs home"},
+		"old, named":       {Config{Buckets: []Bucket{{Name: "db01", Token: oldStyle}}}, "8 to 128"},
+		"old, short":       {Config{Home: "/x", Buckets: []Bucket{{Token: oldStyle[1:]}}}, "8 to 128"},
+		"old, long":        {Config{Home: "/x", Buckets: []Bucket{{Token: oldStyle + "="}}}, "8 to 128"},
+		"old, slash":       {Config{Home: "/x", Buckets: []Bucket{{Token: oldStyle[1:] + "/"}}}, "8 to 128"},
+		"old, space":       {Config{Home: "/x", Buckets: []Bucket{{Token: oldStyle[1:] + " "}}}, "8 to 128"},
+		"old, dots":        {Config{Home: "/x", Buckets: []Bucket{{Token: ".." + oldStyle[2:]}}}, "8 to 128"},
 		"bucket name":      {Config{Buckets: []Bucket{{Name: "DB", Token: nameToken}}}, "invalid bucket"},
 		"max_size":         {Config{Buckets: []Bucket{{Name: "db01", Token: nameToken, MaxSize: -1}}}, "max_size"},
 		"name twice":       {Config{Buckets: []Bucket{{Name: "db01", Token: nameToken}, {Name: "db01", Token: overToken}}}, "bucket 2 (db01): the name is listed twice"},
 		"token twice":      {Config{Home: "/x", Buckets: []Bucket{{Name: "db01", Token: nameToken}, {Token: nameToken}}}, "a token is listed twice"},
-		"as digest, twice": {Config{Buckets: []Bucket{{Name: "db01", Token: nameToken, TokenSHA256: sum}}}, "a token is listed twice"},
+		"as digest, twice": {Config{Buckets: []Bucket{{Name: "db01", Token: nameToken, TokenSHA256: []string{sum}}}}, "a token is listed twice"},
 	} {
 		err := row.cfg.Validate()
 		switch {
@@ -75,7 +102,7 @@ func TestFind(t *testing.T) {
 			b.Token = token
 		case 1:
 			d := sha256.Sum256([]byte(token))
-			b.TokenSHA256 = hex.EncodeToString(d[:])
+			b.TokenSHA256 = []string{hex.EncodeToString(d[:])}
 		case 2:
 			b.Tokens = []string{token, token + "-new"}
 			want[token+"-new"] = b.Name
@@ -86,7 +113,7 @@ func TestFind(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, token := range []string{"token-of-nothing", "", "token-of-bucket-0", "TOKEN-OF-BUCKET-00", a[1].bucket.TokenSHA256} {
+	for _, token := range []string{"token-of-nothing", "", "token-of-bucket-0", "TOKEN-OF-BUCKET-00", a[1].bucket.TokenSHA256[0]} {
 		want[token] = ""
 	}
 	for token, name := range want {
@@ -157,14 +184,18 @@ func TestSetBuckets(t *testing.T) {
 }
 
 func TestRotation(t *testing.T) {
-	d := sha256.Sum256([]byte("hashed-token-1"))
-	list := []Bucket{{Name: "db01", Tokens: []string{"old-token-1", "new-token-1"}, TokenSHA256: hex.EncodeToString(d[:])}}
+	var digests []string
+	for _, token := range []string{"hashed-token-1", "hashed-token-2"} {
+		d := sha256.Sum256([]byte(token))
+		digests = append(digests, hex.EncodeToString(d[:]))
+	}
+	list := []Bucket{{Name: "db01", Tokens: []string{"old-token-1", "new-token-1"}, TokenSHA256: digests}}
 	r := newRigOver(t, objecttest.NewStore(t), list)
 	want := map[string]string{}
-	for _, token := range []string{"old-token-1", "new-token-1", "hashed-token-1"} {
+	for _, token := range []string{"old-token-1", "new-token-1", "hashed-token-1", "hashed-token-2"} {
 		wantAnswer(t, r.push(token, token, "content"), 200, token)
 		want["db01/"+token] = "content"
 	}
-	wantAnswer(t, r.push(list[0].TokenSHA256, "x", "content"), 403, "token doesn't exist")
+	wantAnswer(t, r.push(digests[0], "x", "content"), 403, "token doesn't exist")
 	r.wantStored(want)
 }

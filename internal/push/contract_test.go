@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -60,6 +61,14 @@ func TestContract(t *testing.T) {
 		{"fields too large", "/%s", field("x", strings.Repeat("v", 20<<10)) + head + "1" + end, 400, "16 KiB"},
 		{"fields behind too large", "/%s", head + "1\r\n" + field("x", strings.Repeat("v", 40<<10)) + "--b--\r\n", 400, "16 KiB"},
 		{"part header too large", "/%s", strings.Replace(head, "\r\n\r\n", "\r\nX: "+strings.Repeat("v", 40<<10)+"\r\n\r\n", 1) + "1" + end, 400, "16 KiB"},
+		{"boundary in the file", "/%s", head + "1" + end + "2" + end, 400, "form is broken"},
+		{"boundary ends the file", "/%s", head + "1" + end + "--b--\r\n", 400, "form is broken"},
+		{"boundary is the file", "/%s", head + "--b--\r\n--b--", 400, "form is broken"},
+		{"boundary in the file, line feeds", "/%s", strings.ReplaceAll(head, "\r", "") + "1\n--b--\n--b--", 400, "form is broken"},
+		{"boundary in the file, far", "/%s", head + strings.Repeat("1", 100<<10) + end + strings.Repeat("2\n", 7000) + end, 400, "form is broken"},
+		{"form in the file", "/%s", head + "1\r\n" + field("x", "2") + "--b--\r\n3" + end, 400, "form is broken"},
+		{"long form in the file", "/%s", head + "1\r\n" + field("x", strings.Repeat("2", 8<<10)) + "--b--\r\n" + strings.Repeat("3", 8<<10) + end, 400, "form is broken"},
+		{"boundary in the file, a field behind", "/%s", head + "1" + end + "2\r\n" + field("x", "3") + "--b--\r\n", 400, "form is broken"},
 		{"epilogue too large", "/%s", head + "1" + end + strings.Repeat("e", 300<<10), 400, "16 KiB"},
 		{"preamble too large", "/%s", strings.Repeat("preamble\r\n", 4000) + head + "1" + end, 400, "16 KiB"},
 		{"line too long", "/%s", strings.Repeat("x", 5000), 400, "form is broken"},
@@ -67,11 +76,17 @@ func TestContract(t *testing.T) {
 	for _, row := range rows {
 		for _, token := range []string{nameToken, bareToken} {
 			r := newRig(t)
-			w := r.do(post(strings.Replace(row.path, "%s", token, 1), raw(row.form)))
-			if w.Code != row.status || !strings.Contains(w.Body.String(), row.text) {
-				t.Errorf("%s (%s…): answer %d %q, want %d %q", row.name, token[:6], w.Code, w.Body, row.status, row.text)
+			for _, declared := range []bool{true, false} {
+				req := post(strings.Replace(row.path, "%s", token, 1), raw(row.form))
+				if !declared && req.ContentLength > 0 {
+					req.ContentLength = -1
+				}
+				w := r.do(req)
+				if w.Code != row.status || !strings.Contains(w.Body.String(), row.text) {
+					t.Errorf("%s (%s…, %t): answer %d %q, want %d %q", row.name, token[:6], declared, w.Code, w.Body, row.status, row.text)
+				}
+				r.wantNothing()
 			}
-			r.wantNothing()
 			if !strings.Contains(row.path, "%s") {
 				break
 			}
@@ -95,22 +110,35 @@ func TestStores(t *testing.T) {
 		"no line break":  {"/%s", body("", "")},
 		"fields around":  {"/%s", body(fieldOf, fieldOf)},
 		"preamble":       {"/%s", body("this is a form\r\n", "")},
-		"epilogue":       {"/%s", append(simpleForm("x", "content"), "and so on"...)},
 		"line feeds":     {"/%s", raw("--b\nContent-Disposition: form-data; name=\"file\"; filename=\"x\"\n\ncontent\n--b--\n")},
 		"base name":      {"/%s", simpleForm("../../x", "content")},
 		"windows":        {"/%s", simpleForm(`C:\dumps\x`, "content")},
 		"extended":       {"/%s", raw("--b\r\nContent-Disposition: form-data; name=\"file\"; filename*=UTF-8''a%2Fx\r\n\r\ncontent\r\n--b--\r\n")},
 		"boundary alike": {"/%s", simpleForm("x", "content")},
+		"line break":     {"/%s", append(simpleForm("x", "content"), "\r\n"...)}, // axios, got, Ruby's multipart-post
+		"line feed":      {"/%s", append(simpleForm("x", "content"), '\n')},
+		"padding":        {"/%s", raw(strings.TrimSuffix(string(body("", "")), "\r\n") + " \t \r\n")},
+		"epilogue":       {"/%s", append(simpleForm("x", "content"), "and more\r\n-b--\r\n --b--"...)},
+		"long epilogue":  {"/%s", append(simpleForm("x", "content"), strings.Repeat("e", frameLimit-50)...)},
 	}
 	for name, row := range rows {
 		for token, place := range map[string]string{nameToken: "db01/x", bareToken: bareToken + "/x"} {
-			r := newRig(t)
-			w := r.do(post(strings.Replace(row.path, "%s", token, 1), row.form))
-			want := fmt.Sprintf("x 7 sha256:%x\n", sha256.Sum256([]byte("content")))
-			if w.Code != 200 || w.Body.String() != want {
-				t.Errorf("%s (%s…): answer %d %q, want %q", name, token[:6], w.Code, w.Body, want)
+			for i := range 3 {
+				r := newRig(t)
+				req := post(strings.Replace(row.path, "%s", token, 1), row.form)
+				switch i {
+				case 1:
+					req.ContentLength = -1
+				case 2:
+					req.Method = http.MethodPut
+				}
+				w := r.do(req)
+				want := fmt.Sprintf("x 7 sha256:%x\n", sha256.Sum256([]byte("content")))
+				if w.Code != 200 || w.Body.String() != want {
+					t.Errorf("%s (%s…, %d): answer %d %q, want %q", name, token[:6], i, w.Code, w.Body, want)
+				}
+				r.wantStored(map[string]string{place: "content"})
 			}
-			r.wantStored(map[string]string{place: "content"})
 		}
 	}
 }
@@ -125,7 +153,7 @@ func TestRaw(t *testing.T) {
 
 func TestContentOfAllShapes(t *testing.T) {
 	big := strings.Repeat("0123456789abcdef\r\n--bb\r--a-\n", 60_000)
-	for _, content := range []string{"", "\r\n", "--", "\r\n--", "--bb", "\r\n--bb\r\n", "\n--b", "\x00\xff", big} {
+	for _, content := range []string{"", "\r\n", "--", "\r\n--", "--bb", "\r\n--bb\r\n", "\n--b", "\n--b--\n", "\x00\xff", big} {
 		r := newRig(t)
 		for _, token := range []string{nameToken, bareToken} {
 			if w := r.push(token, "x", content); w.Code != 200 {
@@ -133,6 +161,16 @@ func TestContentOfAllShapes(t *testing.T) {
 			}
 		}
 		r.wantStored(map[string]string{"db01/x": content, bareToken + "/x": content})
+	}
+}
+
+// TestBoundaryInFilesOfAllSizes: wherever what the multipart reader has read ahead ends, the second closing boundary is seen.
+func TestBoundaryInFilesOfAllSizes(t *testing.T) {
+	r := newRig(t)
+	for size := 4*peeked - 100; size < 5*peeked+100; size += 3 {
+		content := strings.Repeat("s", size)
+		wantAnswer(t, r.push(overToken, "x", content), 200, fmt.Sprintf("x %d ", size))
+		wantAnswer(t, r.push(overToken, "y", content+"\r\n--b--\r\n"), 400, "form is broken")
 	}
 }
 
@@ -158,7 +196,7 @@ func TestEveryPrefix(t *testing.T) {
 }
 
 func TestNotAForm(t *testing.T) {
-	for _, method := range []string{"GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "LOCK"} {
+	for _, method := range []string{"GET", "HEAD", "DELETE", "PATCH", "LOCK"} {
 		for _, token := range []string{nameToken, bareToken} {
 			r := newRig(t)
 			if w := r.push(token, "x", "content"); w.Code != 200 {
@@ -289,6 +327,46 @@ func TestMaxSize(t *testing.T) {
 	}
 }
 
+// TestMaxSizeOfPaddedForms: what clients send behind the closing boundary does not count.
+func TestMaxSizeOfPaddedForms(t *testing.T) {
+	for token, place := range map[string]string{tinyToken: "tiny/x", bareTiny: bareTiny + "/x"} {
+		for size, status := range map[int]int{100: 200, 101: 413} {
+			for _, padding := range []string{"\r\n", "\n", strings.Repeat(" ", formPadding)} {
+				r := newRig(t)
+				content := strings.Repeat("s", size)
+				wantAnswer(t, r.do(post("/"+token, append(simpleForm("x", content), padding...))), status, "")
+				if status == 200 {
+					r.wantStored(map[string]string{place: content})
+				} else {
+					r.wantNothing()
+				}
+			}
+		}
+	}
+}
+
+// TestMaxSizeBeforeTheFile: a form whose file is a little too large is refused when nothing of the file has come, and before
+// pre-push.sh is asked. Fields behind the file count.
+func TestMaxSizeBeforeTheFile(t *testing.T) {
+	for _, token := range []string{tinyToken, bareTiny} {
+		r := newRig(t)
+		hooks := &script{pre: ends(0, "")}
+		r.hooks(hooks)
+		form := string(simpleForm("x", strings.Repeat("s", 101+formPadding)))
+		w := dial(t, r.serve().Listener.Addr().String())
+		w.send(head(token, len(form), "") + form[:strings.Index(form, "ss")])
+		if got := w.answer(); got.status != 413 {
+			t.Errorf("%+v", got)
+		}
+		form = strings.TrimSuffix(string(simpleForm("x", "content")), "--b--\r\n") + string(withField("x", strings.Repeat("v", 60), raw("--b--\r\n")))
+		wantAnswer(t, r.do(post("/"+token, raw(form))), 413, "too large")
+		if len(hooks.calls) > 0 {
+			t.Errorf("pre-push.sh was asked: %q", hooks.calls)
+		}
+		r.wantNothing()
+	}
+}
+
 // TestEarly sees that what can be refused by the request's head is refused without reading the body.
 func TestEarly(t *testing.T) {
 	rows := map[string]struct {
@@ -302,7 +380,7 @@ func TestEarly(t *testing.T) {
 		"size, b":  {"/" + bareTiny, "POST", "multipart/form-data; boundary=b", 10 << 20, 413},
 		"order":    {"/" + tinyToken, "POST", "text/plain", 10 << 20, 413},
 		"type":     {"/" + nameToken, "POST", "text/plain", 10 << 20, 412},
-		"method":   {"/" + nameToken, "PUT", "multipart/form-data; boundary=b", 10 << 20, 412},
+		"method":   {"/" + nameToken, "PATCH", "multipart/form-data; boundary=b", 10 << 20, 412},
 		"boundary": {"/" + nameToken, "POST", "multipart/form-data", 10 << 20, 412},
 	}
 	for name, row := range rows {

@@ -108,7 +108,7 @@ func (h *hookCopy) remove() {
 		_ = os.RemoveAll(h.root) // else the next start sweeps it
 	}
 	if h.dir != nil {
-		_ = h.dir.Close() // only locked
+		_ = unlocked(h.dir) // nothing else
 	}
 	h.of.mu.Lock()
 	defer h.of.mu.Unlock()
@@ -148,7 +148,7 @@ func sweepCopy(dir string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer func() { _ = f.Close() }() // only read
+	defer func() { _ = unlocked(f) }() // only read
 	if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
 		return false, nil
 	}

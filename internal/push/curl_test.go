@@ -65,7 +65,9 @@ func TestCurl(t *testing.T) {
 		"piped":         {io.MultiReader(strings.NewReader(big)), []string{"-F", "file=@-;filename=x"}, "x", big},
 		"1.0":           {nil, []string{"--http1.0", "-F", "file=@" + large}, "large.tar", big},
 		"fields":        {nil, []string{"-F", "a=b", "-F", "file=@" + small, "-F", "c=d"}, "dump.sql", "content"},
+		"digest":        {nil, []string{"-F", "sha256=ed7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73  dump.sql", "-F", "file=@" + small}, "dump.sql", "content"},
 		"empty":         {nil, []string{"-F", "file=@/dev/null;filename=x"}, "x", ""},
+		"by PUT":        {nil, []string{"-X", "PUT", "-F", "file=@" + small}, "dump.sql", "content"},
 		"path in name":  {nil, []string{"-F", "file=@" + small + ";filename=../../x"}, "x", "content"},
 	} {
 		for _, token := range []string{nameToken, bareToken} {
@@ -90,6 +92,78 @@ func TestCurl(t *testing.T) {
 	}
 }
 
+// TestCurlUpload puts with the real client: -T in the ways that people do.
+func TestCurlUpload(t *testing.T) {
+	big := strings.Repeat("0123456789abcdef", 5<<20/16)
+	small := writeFile(t, "dump.sql", "content")
+	odd := writeFile(t, `a "größe" 100%?#`, "content")
+	large := writeFile(t, "large.tar", big)
+	for name, row := range map[string]struct {
+		path    string
+		stdin   io.Reader
+		args    []string
+		file    string
+		content string
+	}{
+		"file":      {"/", nil, []string{"-T", small}, "dump.sql", "content"},
+		"named":     {"/x.sql", nil, []string{"-T", small}, "x.sql", "content"},
+		"odd":       {"/", nil, []string{"-T", odd}, `a "größe" 100%?#`, "content"},
+		"empty":     {"/x", nil, []string{"-T", "/dev/null"}, "x", ""},
+		"digest":    {"/", nil, []string{"-H", "X-Checksum-Sha256: ed7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73  -", "-T", small}, "dump.sql", "content"},
+		"5 MiB":     {"/", nil, []string{"-T", large}, "large.tar", big},
+		"no Expect": {"/", nil, []string{"-H", "Expect:", "-T", large}, "large.tar", big},
+		"chunked":   {"/", nil, []string{"-H", "Transfer-Encoding: chunked", "-T", large}, "large.tar", big},
+		"resumable": {"/", nil, []string{"-C", "-", "-T", large}, "large.tar", big},
+		"nothing":   {"/x", nil, []string{"-C", "-", "-T", "/dev/null"}, "x", ""},
+		"piped":     {"/x", strings.NewReader(big), []string{"-T", "-"}, "x", big},
+		"waiting":   {"/x", strings.NewReader(big), []string{"-T", "."}, "x", big},
+		"1.0":       {"/", nil, []string{"--http1.0", "-T", large}, "large.tar", big},
+		"data":      {"/x", nil, []string{"-X", "PUT", "--data-binary", "@" + large}, "x", big},
+	} {
+		for token, dir := range map[string]string{nameToken: "db01/", bareToken: bareToken + "/"} {
+			r := newRig(t)
+			stdin := row.stdin
+			if seen, ok := stdin.(*strings.Reader); ok {
+				_, _ = seen.Seek(0, io.SeekStart)
+				stdin = io.MultiReader(seen)
+			}
+			out, exit := curl(t, stdin, append([]string{"-f", r.serve().URL + "/" + token + row.path}, row.args...)...)
+			want := fmt.Sprintf("%s %d sha256:%x\n200 ", row.file, len(row.content), sha256.Sum256([]byte(row.content)))
+			if exit != 0 || !strings.HasPrefix(out, want) {
+				t.Errorf("%s (%s…): exit %d, %q; want %q", name, token[:6], exit, out, want)
+			}
+			r.wantStored(map[string]string{dir + row.file: row.content})
+		}
+	}
+	r := newRig(t)
+	url := r.serve().URL
+	wantAnswer(t, r.push(nameToken, "large.tar", "content"), 200, "")
+	before := r.stored()
+	for name, row := range map[string]struct {
+		path string
+		args []string
+		want string
+	}{
+		"no name":        {nameToken, nil, "no file name in the path: PUT /TOKEN/NAME; if it ends in a slash curl -T adds the name\n412 0"},
+		"token":          {badToken + "/", nil, "token doesn't exist\n403 0"},
+		"size":           {tinyToken + "/", nil, "file is too large: at most 100 bytes\n413 0"},
+		"just too large": {tinyToken + "/", []string{"-T", writeFile(t, "x", strings.Repeat("x", 101)), "-H", "Expect: 100-continue"}, "file is too large: at most 100 bytes\n413 0"},
+		"exists":         {nameToken + "/", nil, "file exists\n405 0"},
+		"resumed":        {nameToken + "/x", []string{"-C", "100", "-T", large}, "invalid Content-Range: only whole files are stored\n400 0"},
+		"form":           {nameToken + "/x", []string{"-X", "PUT", "-F", "file=@" + large}, "file exists\n405 "},
+	} {
+		args := row.args
+		if args == nil {
+			args = []string{"-T", large}
+		}
+		out, exit := curl(t, nil, append([]string{url + "/" + row.path}, args...)...)
+		if exit != 0 || !strings.HasPrefix(out, row.want) {
+			t.Errorf("%s: exit %d, %q; want %q", name, exit, out, row.want)
+		}
+	}
+	r.wantStored(before)
+}
+
 // TestCurlRefused sees that the client tells its user what the door said, also when the upload is large.
 func TestCurlRefused(t *testing.T) {
 	r := newRig(t)
@@ -105,8 +179,8 @@ func TestCurlRefused(t *testing.T) {
 		"token":             {badToken, nil, "token doesn't exist\n403 0"},
 		"token, no Expect":  {badToken, []string{"-H", "Expect:"}, "token doesn't exist\n403 "},
 		"token, chunked":    {badToken, []string{"-H", "Expect:", "-H", "Transfer-Encoding: chunked"}, "token doesn't exist\n403 "},
-		"size":              {tinyToken, nil, "file is too large\n413 0"},
-		"size, no Expect":   {tinyToken, []string{"-H", "Expect:"}, "file is too large\n413 "},
+		"size":              {tinyToken, nil, "file is too large: at most 100 bytes\n413 0"},
+		"size, no Expect":   {tinyToken, []string{"-H", "Expect:"}, "file is too large: at most 100 bytes\n413 "},
 		"exists":            {nameToken, nil, "file exists\n405 "},
 		"exists, no Expect": {nameToken, []string{"-H", "Expect:"}, "file exists\n405 "},
 		"1.0":               {badToken, []string{"--http1.0"}, "token doesn't exist\n403 "},
@@ -120,7 +194,7 @@ func TestCurlRefused(t *testing.T) {
 			t.Errorf("%s: exit %d with -f", name, exit)
 		}
 	}
-	for _, args := range [][]string{{"-d", "x=y"}, {"-F", "upload=@" + large}, {"-T", large}, {"-X", "POST"}, {"-G"}} {
+	for _, args := range [][]string{{"-d", "x=y"}, {"-F", "upload=@" + large}, {"-X", "POST"}, {"-G"}} {
 		if out, exit := curl(t, nil, append([]string{url + "/" + nameToken}, args...)...); exit != 0 || !strings.HasPrefix(out, "missed 'file' field in form\n412 ") {
 			t.Errorf("%q: exit %d, %q", args, exit, out)
 		}

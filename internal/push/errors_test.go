@@ -31,6 +31,8 @@ func TestErrorTable(t *testing.T) {
 		{object.ErrPrecondition, 405},
 		{object.ErrNotModified, 405},
 		{errNoFile, 412},
+		{errNoName, 412},
+		{errNoLength, 411},
 		{errTooLarge, 413},
 		{object.ErrTooLarge, 413},
 		{&object.InvalidError{Field: "key", Rule: "no"}, 400},

@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime/multipart"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -45,7 +46,9 @@ func (s *script) Run(ctx context.Context, call HookCall) (HookResult, error) {
 }
 
 func ends(code int, said string) func(context.Context, HookCall) (HookResult, error) {
-	return func(context.Context, HookCall) (HookResult, error) { return HookResult{code, []byte(said)}, nil }
+	return func(context.Context, HookCall) (HookResult, error) {
+		return HookResult{Code: code, Output: []byte(said)}, nil
+	}
 }
 
 func fails(err error) func(context.Context, HookCall) (HookResult, error) {
@@ -140,7 +143,7 @@ func TestHookArguments(t *testing.T) {
 		hooks.post = func(_ context.Context, call HookCall) (HookResult, error) {
 			data, err := os.ReadFile(call.Args[1])
 			seen = string(data)
-			return HookResult{0, []byte("thanks\n")}, err
+			return HookResult{Output: []byte("thanks\n")}, err
 		}
 		r.hooks(hooks)
 		req := post("/"+token+"/more", simpleForm("../$(id) ä;'x'.sql", "content"))
@@ -229,15 +232,20 @@ func TestPostPush(t *testing.T) {
 
 func TestHookAnswersAsJSON(t *testing.T) {
 	r := newRig(t)
+	var failed bool
 	ask := func() (status int, hook string) {
 		t.Helper()
 		req := post("/"+nameToken, simpleForm("x", "content"))
 		req.Header.Set("Accept", "application/json")
 		w := r.do(req)
-		var got struct{ Hook string }
+		var got struct {
+			Hook   string
+			Failed bool `json:"hook_failed"`
+		}
 		if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
 			t.Errorf("%q: %v", w.Body, err)
 		}
+		failed = got.Failed
 		return w.Code, got.Hook
 	}
 	r.hooks(&script{pre: ends(1, "no <b>\n")})
@@ -245,8 +253,13 @@ func TestHookAnswersAsJSON(t *testing.T) {
 		t.Errorf("answer %d %q", status, hook)
 	}
 	r.hooks(&script{post: ends(0, "yes\n")})
-	if status, hook := ask(); status != 200 || hook != "yes\n" {
-		t.Errorf("answer %d %q", status, hook)
+	if status, hook := ask(); status != 200 || hook != "yes\n" || failed {
+		t.Errorf("answer %d %q, failed %t", status, hook, failed)
+	}
+	r = newRig(t)
+	r.hooks(&script{post: ends(1, "")})
+	if status, hook := ask(); status != 200 || hook != "" || !failed {
+		t.Errorf("answer %d %q, failed %t", status, hook, failed)
 	}
 }
 
@@ -261,6 +274,39 @@ func TestHookSaysTheToken(t *testing.T) {
 	r.push(nameToken, "x", "content")
 	if n := strings.Count(r.logs.String(), shown(nameToken)+"…"); n != 3 {
 		t.Errorf("said %d times:\n%s", n, r.logs)
+	}
+}
+
+// TestHookSaysWhyItFailed: what it wrote to stderr is with the failure in the log, without the token.
+func TestHookSaysWhyItFailed(t *testing.T) {
+	fail := func(context.Context, HookCall) (HookResult, error) {
+		return HookResult{Code: 127, Stderr: "mail for " + nameToken + ": not found"}, nil
+	}
+	for _, s := range []*script{{pre: fail}, {post: fail}} {
+		r := newRig(t)
+		r.hooks(s)
+		r.push(nameToken, "x", "content")
+		if want := `exit code 127: \"\", and on stderr \"mail for ` + shown(nameToken) + `…: not found\"`; !strings.Contains(r.logs.String(), want) {
+			t.Errorf("want %s in:\n%s", want, r.logs)
+		}
+	}
+}
+
+// TestErrorOfAHookHasTheToken: rig looks for tokens in the log, where they must not be.
+func TestErrorOfAHookHasTheToken(t *testing.T) {
+	for token := range tokens {
+		cause := errors.New("/etc/pre-push.sh: 3: cannot create /srv/missing/" + token + "/log: Directory nonexistent")
+		for _, s := range []*script{{pre: fails(cause)}, {post: fails(cause)}} {
+			for _, allow := range []bool{false, true} {
+				r := newRig(t)
+				r.door.allowFailed = allow
+				r.hooks(s)
+				r.push(token, "x", "content")
+				if want := "cannot create /srv/missing/" + shown(token) + "…/log: Directory nonexistent"; !strings.Contains(r.logs.String(), want) {
+					t.Errorf("want %s in:\n%s", want, r.logs)
+				}
+			}
+		}
 	}
 }
 
@@ -288,7 +334,6 @@ func TestSizeBeforeTheBody(t *testing.T) {
 		"more headers":     {strings.Replace(plain, "\r\n\r\n", "\r\nX-More: "+strings.Repeat("y", 5000)+"\r\n folded\r\nContent-Transfer-Encoding: base64\r\n\r\n", 1), "", "10"},
 		// More than there is, never less by more than the ends of lines that are missing.
 		"field behind": {strings.TrimSuffix(plain, "--b--\r\n") + field + "--b--\r\n", "", fmt.Sprint(10 + len(field))},
-		"epilogue":     {plain + "bye", "", "13"},
 		"no last line": {strings.TrimSuffix(plain, "\r\n"), "", "8"},
 		"chunked":      {plain, "", "-1"},
 	} {
@@ -315,7 +360,7 @@ func TestSizeBeforeTheBody(t *testing.T) {
 func TestRefusedBeforeTheBody(t *testing.T) {
 	r := newRig(t)
 	r.hooks(&script{pre: func(_ context.Context, call HookCall) (HookResult, error) {
-		return HookResult{1, []byte(call.Args[2])}, nil
+		return HookResult{Code: 1, Output: []byte(call.Args[2])}, nil
 	}})
 	form := string(simpleForm("x", strings.Repeat("0123456789", 1<<20)))
 	w := dial(t, r.serve().Listener.Addr().String())
@@ -326,27 +371,68 @@ func TestRefusedBeforeTheBody(t *testing.T) {
 	r.wantNothing()
 }
 
-// TestClientGone: pre-push.sh ends with its client, and a push that it decides on is stored by nobody; post-push.sh goes on.
+// TestClientGone: hooks and the push that they decide on go on without a client that has sent everything. It may still listen:
+// whoever closes only its own half of the connection looks the same.
 func TestClientGone(t *testing.T) {
+	for token, name := range tokens {
+		r := newRig(t)
+		ctx, leave := context.WithCancel(t.Context())
+		r.hooks(&script{
+			pre: func(ctx context.Context, _ HookCall) (HookResult, error) {
+				leave()
+				return HookResult{}, ctx.Err()
+			},
+			post: func(ctx context.Context, _ HookCall) (HookResult, error) {
+				return HookResult{Code: 0, Output: []byte("done")}, ctx.Err()
+			},
+		})
+		wantAnswer(t, r.do(post("/"+token, simpleForm("x", "content")).WithContext(ctx)), http.StatusOK, "done")
+		r.wantStored(map[string]string{name: "content"})
+	}
+}
+
+// TestHalfClosed: a client that closes its half of the connection behind the body, as nc does, is answered.
+func TestHalfClosed(t *testing.T) {
+	for token, name := range tokens {
+		r := newRig(t)
+		gone := make(chan struct{})
+		r.hooks(&script{pre: func(context.Context, HookCall) (HookResult, error) {
+			<-gone
+			return HookResult{}, nil
+		}})
+		ts := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			context.AfterFunc(req.Context(), func() { close(gone) })
+			r.door.ServeHTTP(w, req)
+		}))
+		t.Cleanup(ts.Close)
+		w := dial(t, ts.Listener.Addr().String())
+		form := string(simpleForm("x", "content"))
+		w.send(head(token, len(form), "") + form)
+		if err := w.conn.CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		if got := w.answer(); got.status != http.StatusOK {
+			t.Errorf("got %+v", got)
+		}
+		r.wantStored(map[string]string{name: "content"})
+	}
+}
+
+// TestCut: the end that the daemon puts to requests ends pre-push.sh, and the push that it decides on is stored by nobody.
+func TestCut(t *testing.T) {
 	for _, allow := range []bool{false, true} {
 		r := newRig(t)
 		r.door.allowFailed = allow
-		ctx, leave := context.WithCancel(t.Context())
+		ctx, cut := context.WithCancel(t.Context())
+		r.door.outlast = func(context.Context) context.Context { return ctx }
 		r.hooks(&script{pre: func(ctx context.Context, _ HookCall) (HookResult, error) {
-			leave()
+			cut()
 			<-ctx.Done()
 			return HookResult{}, ctx.Err()
 		}})
-		wantAnswer(t, r.do(post("/"+nameToken, simpleForm("x", "content")).WithContext(ctx)), 503, "interrupted")
+		wantAnswer(t, r.do(post("/"+nameToken, simpleForm("x", "content"))), 503, "interrupted")
 		r.wantNothing()
 	}
-	r := newRig(t)
-	ctx, leave := context.WithCancel(t.Context())
-	r.hooks(&script{post: func(ctx context.Context, _ HookCall) (HookResult, error) {
-		leave()
-		return HookResult{0, []byte("done")}, ctx.Err()
-	}})
-	wantAnswer(t, r.do(post("/"+nameToken, simpleForm("x", "content")).WithContext(ctx)), http.StatusOK, "done")
 }
 
 func TestPeer(t *testing.T) {

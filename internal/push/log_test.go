@@ -1,6 +1,7 @@
 package push
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -11,6 +12,37 @@ import (
 	"hugbucket/internal/object"
 	"hugbucket/internal/object/objecttest"
 )
+
+// TestLogOfRefusals: a refusal that comes before anything is decided on the file has its name, where that is known.
+func TestLogOfRefusals(t *testing.T) {
+	odd := func(req *http.Request, key, value string) *http.Request {
+		req.Header.Set(key, value)
+		return req
+	}
+	upload := strings.ReplaceAll(string(simpleForm("x", "content")), `"file"`, `"upload"`)
+	second := strings.TrimSuffix(upload, "--b--\r\n") + string(simpleForm("y", "content"))
+	for name, row := range map[string]struct {
+		req    *http.Request
+		file   string
+		status float64
+	}{
+		"digest":        {odd(put("/"+nameToken+"/x", "content", 7), "X-Checksum-Sha256", "1"), "x", 400},
+		"range":         {odd(put("/"+nameToken+"/x", "content", 7), "Content-Range", "1"), "x", 400},
+		"size":          {put("/"+tinyToken+"/x", "", 10<<20), "x", 413},
+		"slash":         {put("/"+nameToken+"/a%2Fb", "content", 7), "b", 400}, // there may be a token in front
+		"second file":   {post("/"+nameToken, raw(second)), "y", 400},
+		"another field": {post("/"+nameToken, raw(upload)), "x", 412},
+		"no file":       {post("/"+nameToken, raw("--b--\r\n")), "", 412},
+		"no form":       {odd(post("/"+nameToken, nil), "Content-Type", "x/y"), "", 412},
+		"token":         {put("/"+badToken+"/x", "content", 7), "", 403},
+	} {
+		r := newRig(t)
+		r.do(row.req)
+		if line := r.lastLine(); line["file"] != row.file || line["status"] != row.status {
+			t.Errorf("%s: line %v, want %q", name, line, row.file)
+		}
+	}
+}
 
 // TestLog sees that each request has one line with what an administrator wants to know.
 func TestLog(t *testing.T) {
@@ -25,8 +57,8 @@ func TestLog(t *testing.T) {
 	}{
 		{nameToken, "a/x", "content", "stored", "info", "db01", "x", 200, 7, ""},
 		{nameToken, "x", "content", "denied", "warn", "db01", "x", 405, 0, "file already exists"},
-		{bareToken, "x", "content", "stored", "info", bareToken[:6], "x", 200, 7, ""},
-		{tinyToken, "x", strings.Repeat("s", 200), "denied", "warn", "tiny", "x", 413, 200, "file is larger than the bucket allows"},
+		{bareToken, "x", "content", "stored", "info", bareToken[:6] + "…", "x", 200, 7, ""},
+		{tinyToken, "x", strings.Repeat("s", 200), "denied", "warn", "tiny", "x", 413, 0, "file is larger than the bucket allows"},
 		{nameToken, "-rf\xff", "content", "denied", "warn", "db01", "-rf?", 400, 0, "invalid file name: it is not valid UTF-8"},
 		{nameToken, strings.Repeat("n", 300), "content", "denied", "warn", "db01", strings.Repeat("n", 255) + "…", 400, 0, "invalid file name: it is longer than 255 bytes"},
 	} {
@@ -79,7 +111,7 @@ func TestShownTokens(t *testing.T) {
 		t.Errorf("line %v", line)
 	}
 	r.push("8letters", "x", "content")
-	if line := r.lastLine(); line["bucket"] != "8l" || line["status"] != 200.0 {
+	if line := r.lastLine(); line["bucket"] != "8l…" || line["status"] != 200.0 {
 		t.Errorf("line %v", line)
 	}
 }

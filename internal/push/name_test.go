@@ -23,6 +23,7 @@ func TestBaseName(t *testing.T) {
 		"with space":                    "with space",
 		" ":                             " ",
 		"größe 日本.tar":                  "größe 日本.tar",
+		"\uFFFD\U0001F600":              "\uFFFD\U0001F600",
 		"a%22b%2Fc%00":                  "a%22b%2Fc%00",
 		`a"b`:                           `a"b`,
 		"a..":                           "a..",
@@ -51,6 +52,10 @@ func TestBaseName(t *testing.T) {
 		"a\x00":                   "control",
 		"a\x7f":                   "control",
 		"a\u0085b":                "control",
+		"a\uFFFE":                 "control",
+		"\uFFFF":                  "control",
+		"\U0010FFFFb":             "control",
+		"a\uFDD0":                 "control",
 		"\xff":                    "UTF-8",
 		"a\xc3":                   "UTF-8",
 		strings.Repeat("n", 256):  "255",
@@ -65,7 +70,7 @@ func TestBaseName(t *testing.T) {
 }
 
 func FuzzBaseName(f *testing.F) {
-	for _, s := range []string{"dump.sql", "../../x", `C:\x`, "..", "-rf", ".hidden", "a\nb", "\xff", "größe", "a/", ""} {
+	for _, s := range []string{"dump.sql", "../../x", `C:\x`, "..", "-rf", ".hidden", "a\nb", "\xff", "größe", "\uFFFF", "a/", ""} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, sent string) {
@@ -78,7 +83,7 @@ func FuzzBaseName(f *testing.F) {
 		}
 		switch {
 		case name == "", len(name) > 255, !utf8.ValidString(name), strings.ContainsAny(name, "/\\\x00"),
-			strings.HasPrefix(name, "."), strings.HasPrefix(name, "-"), strings.ContainsFunc(name, unicode.IsControl):
+			strings.HasPrefix(name, "."), strings.HasPrefix(name, "-"), strings.ContainsFunc(name, unicode.IsControl), strings.ContainsAny(name, "\uFFFE\uFFFF"):
 			t.Errorf("%q is taken as %q", sent, name)
 		case !strings.Contains(sent, name), object.ValidKey(name) != nil:
 			t.Errorf("%q became %q", sent, name)

@@ -33,6 +33,7 @@ const (
 type plainPlace struct {
 	dir       string
 	overwrite bool
+	floor     floor
 }
 
 var _ place = plainPlace{}
@@ -68,9 +69,12 @@ func (p plainPlace) put(_ context.Context, f file, r io.Reader) (receipt, error)
 	sum := sha256.New()
 	// A bufio.Writer reads until it is full, where a part of a form yields 4 KiB at a time.
 	w := bufio.NewWriterSize(io.MultiWriter(sum, part.file), plainBuffer)
-	n, err := w.ReadFrom(r)
+	n, err := w.ReadFrom(p.floor.above(p.dir, r))
 	if err == nil {
 		err = w.Flush()
+	}
+	if err == nil {
+		err = checkDigest(f.sha256, sum.Sum(nil))
 	}
 	if err == nil {
 		err = part.publish(f.name, p.overwrite)
@@ -99,17 +103,42 @@ func newPartial(dir string) (*partial, error) {
 		p.close()
 		return nil, err
 	}
+	for {
+		there, err := p.create()
+		if err != nil {
+			p.close()
+			return nil, err
+		}
+		if there {
+			return p, nil
+		}
+	}
+}
+
+// create makes and locks the file. It is not there when a process that sweeps has found it before it was locked.
+func (p *partial) create() (there bool, err error) {
 	name := partialPrefix + strings.ToLower(rand.Text())
-	if p.file, err = root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600); err != nil {
-		p.close()
-		return nil, err
+	if p.file, err = p.root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600); err != nil {
+		return false, err
+	}
+	err = unix.Flock(int(p.file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if err != nil && !errors.Is(err, unix.EWOULDBLOCK) {
+		_ = p.root.Remove(name) // else the next start sweeps it
+		return false, fmt.Errorf("lock: %w", err)
+	}
+	if err != nil {
+		return false, p.file.Close()
+	}
+	there, err = isNamed(p.root, name, p.file)
+	if err != nil {
+		_ = p.root.Remove(name) // else the next start sweeps it
+		return false, err
+	}
+	if !there {
+		return false, p.file.Close()
 	}
 	p.name = name
-	if err := unix.Flock(int(p.file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		p.close()
-		return nil, fmt.Errorf("lock: %w", err)
-	}
-	return p, nil
+	return true, nil
 }
 
 // publish makes the content durable and then visible under name, in one step, and makes that durable, too. Unless
@@ -152,8 +181,34 @@ func (p *partial) linkNew(name string) error {
 	if err := p.root.Link(p.name, name); err != nil {
 		return err
 	}
-	_ = p.root.Remove(p.name) // else the next start sweeps it; the content stays under its name
+	// The other name may be in another directory, and must not go before this one lasts.
+	if err := syncDir(p.dir); err != nil {
+		_ = p.root.Remove(name) // not acknowledged
+		return err
+	}
+	_ = p.root.Remove(p.name) // else the next start sweeps it, or plainUpload.unlink does; the content stays under its name
 	return nil
+}
+
+// isNamed says whether a name in a directory is that of an open file. An error says nothing of that: too many files may be open, or a disk
+// may not answer for a moment.
+func isNamed(root *os.Root, name string, f *os.File) (bool, error) {
+	open, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	there, err := root.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil && os.SameFile(open, there), err
+}
+
+// unlocked closes a file that is locked. Its closing alone does not end the lock: a hook that is being started has a copy of every file
+// until it runs, and then the next request would find the upload locked.
+func unlocked(f *os.File) error {
+	_ = unix.Flock(int(f.Fd()), unix.LOCK_UN) // else it ends with the last copy
+	return f.Close()
 }
 
 // close removes the file unless it was published.
@@ -162,7 +217,7 @@ func (p *partial) close() {
 		_ = p.root.Remove(p.name) // else the next start sweeps it
 	}
 	if p.file != nil {
-		_ = p.file.Close() // Sync has told of every error
+		_ = unlocked(p.file) // Sync has told of every error
 	}
 	if p.dir != nil {
 		_ = p.dir.Close()
@@ -180,23 +235,48 @@ func sweep(dir string) (removed int, err error) {
 		return 0, sansPath(err)
 	}
 	defer func() { _ = root.Close() }() // it holds nothing that could be lost
-	names, err := fs.Glob(root.FS(), partialPrefix+"*")
-	if err != nil {
-		return 0, sansPath(err)
-	}
-	for _, name := range names {
+	err = eachName(root, ".", func(name string) error {
 		if !oursName(name, partialPrefix) {
-			continue // somebody's file
+			return nil // somebody's file
 		}
 		gone, err := sweepOne(root, name)
-		if err != nil {
-			return removed, sansPath(err)
-		}
 		if gone {
 			removed++
 		}
+		return err
+	})
+	if err != nil {
+		return removed, sansPath(err)
 	}
-	return removed, nil
+	n, err := sweepUploads(root)
+	return removed + n, sansPath(err)
+}
+
+// eachName calls f with each name in a directory, in no order, until it returns an error. It never holds them all, of which there may be any
+// number. A directory that does not exist has none.
+func eachName(root *os.Root, dir string, f func(name string) error) error {
+	at, err := root.Open(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = at.Close() }() // only read
+	for {
+		names, err := at.Readdirnames(1000)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		for _, name := range names {
+			if err == nil {
+				err = f(name)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // oursName tells our names from those that file-bucket let clients choose.
@@ -214,7 +294,7 @@ func sweepOne(root *os.Root, name string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer func() { _ = f.Close() }() // only read
+	defer func() { _ = unlocked(f) }() // only read
 	if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
 		return false, nil
 	}
@@ -239,12 +319,17 @@ func makeDir(dir string) error {
 	if err != nil {
 		return err
 	}
-	above, err := os.Open(filepath.Dir(dir))
+	return syncAt(filepath.Dir(dir))
+}
+
+// syncAt is syncDir for a directory that is not open.
+func syncAt(dir string) error {
+	f, err := os.Open(dir)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = above.Close() }() // only read
-	return syncDir(above)
+	defer func() { _ = f.Close() }() // only read
+	return syncDir(f)
 }
 
 // syncDir makes the names in a directory durable, where the file system can do that.
@@ -254,6 +339,11 @@ func syncDir(dir *os.File) error {
 		return nil
 	}
 	return err
+}
+
+// writable returns an error when a directory lets us make no names in it.
+func writable(dir *os.File) error {
+	return unix.Faccessat(int(dir.Fd()), ".", unix.W_OK|unix.X_OK, unix.AT_EACCESS)
 }
 
 // dirError is the error of a directory that cannot be made or written to.

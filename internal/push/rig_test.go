@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"io/fs"
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
@@ -124,19 +125,23 @@ func (r *rig) stored() map[string]string {
 			out[b.Name+"/"+o.Key] = string(data)
 		}
 	}
-	dirs, _ := os.ReadDir(r.home) // made by the first push
-	for _, d := range dirs {
-		files, err := os.ReadDir(filepath.Join(r.home, d.Name()))
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		for _, f := range files {
-			data, err := os.ReadFile(filepath.Join(r.home, d.Name(), f.Name()))
-			if err != nil {
-				r.t.Fatal(err)
+	err = filepath.WalkDir(r.home, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			if path == r.home {
+				return nil // made by the first push
 			}
-			out[d.Name()+"/"+f.Name()] = string(data)
+			return err
 		}
+		name, err := filepath.Rel(r.home, path)
+		if err != nil {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		out[name] = string(data)
+		return err
+	})
+	if err != nil {
+		r.t.Fatal(err)
 	}
 	return out
 }

@@ -6,8 +6,8 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
-	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"sync/atomic"
@@ -16,19 +16,30 @@ import (
 	"github.com/rs/zerolog"
 
 	"hugbucket/internal/object"
+	"hugbucket/internal/throttle"
 )
 
 // Server is the push door. It is safe for concurrent use.
 type Server struct {
-	store  *object.Store
-	home   string
-	now    func() time.Time
-	log    zerolog.Logger
-	pace   pace
-	slots  *slots
-	hooks  Hooks
-	copies copies
-	access atomic.Pointer[access]
+	objects *object.Store
+	home    string
+	now     func() time.Time
+	log     zerolog.Logger
+	pace    pace
+	slots   *slots
+	stamps  stamps
+	guesses *throttle.Throttle
+	quotas  *quotas
+	floor   floor
+	refused refusals
+	hooks   Hooks
+	copies  copies
+	locks   locks
+	begins  locks         // buckets in which an upload begins
+	expiry  time.Duration // of uploads; 0 is never
+	step    int64         // of uploads, at the least
+	ended   endings
+	access  atomic.Pointer[access]
 
 	allowFailed bool // pushes whose pre-push.sh fails
 	outlast     func(context.Context) context.Context
@@ -42,10 +53,12 @@ func New(store *object.Store, cfg Config, log zerolog.Logger) (*Server, error) {
 	if store == nil {
 		return nil, errors.New("push: no store")
 	}
-	s := &Server{store: store, home: cfg.Home, now: cfg.Now, log: log, pace: defaultPace, slots: newSlots(tokenUploads, allUploads)}
+	s := &Server{objects: store, home: cfg.Home, now: cfg.Now, log: log, pace: defaultPace, slots: newSlots(tokenUploads, allUploads)}
 	if s.now == nil {
 		s.now = time.Now
 	}
+	s.guesses, s.quotas = throttle.New(s.now), newQuotas(s.now)
+	s.floor = floor{least: cfg.MinFree, free: freeOf, nodes: nodesOf}
 	s.hooks, s.allowFailed, s.outlast = cfg.Hooks, cfg.AllowFailedHooks, cfg.Outlast
 	if s.hooks == nil {
 		s.hooks = noHooks{}
@@ -53,6 +66,7 @@ func New(store *object.Store, cfg Config, log zerolog.Logger) (*Server, error) {
 	if s.outlast == nil {
 		s.outlast = context.WithoutCancel
 	}
+	s.expiry, s.step = cfg.UploadExpiry, stepSize
 	s.copies.home, s.copies.free = cfg.Home, freeOf
 	if err := s.SetBuckets(cfg.Buckets); err != nil {
 		return nil, err
@@ -85,6 +99,10 @@ func (s *Server) SetBuckets(buckets []Bucket) error {
 	return nil
 }
 
+// Drain tells uploads that can go on with another process to end: what has come of them is stored, which takes a moment, and a daemon that
+// stops need not wait for the rest. It returns at once.
+func (s *Server) Drain() { s.locks.end() }
+
 // ServeHTTP takes one push.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{
@@ -94,6 +112,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		body:   newBody(w, r, s.pace),
 	}
 	got, err := s.guarded(r, x)
+	if err != nil {
+		s.refused.add(reasonOf(err))
+	}
 	status := x.reply(w, r, got, err)
 	x.log(&s.log, s.now().Sub(x.start), status, err)
 	x.body.linger()
@@ -109,75 +130,82 @@ func (s *Server) guarded(r *http.Request, x *exchange) (got receipt, err error) 
 	return s.push(r, x)
 }
 
-// push checks what can be checked before the body, then the form, then the name, and stores the file. Hooks run before and
-// after that.
+// push takes a file. Whose it is, and whether it can only be too large, is decided by the head of the request, the rest when what
+// is before the content was read.
 func (s *Server) push(r *http.Request, x *exchange) (receipt, error) {
-	token, ok := tokenOf(r.URL.Path)
-	if !ok {
-		return receipt{}, errPath
+	c, err := s.caller(r, x)
+	if err != nil {
+		return receipt{}, err
 	}
-	b, ok := s.access.Load().find(token, subtle.ConstantTimeCompare)
-	if !ok {
-		x.token = shown(token)
-		return receipt{}, errToken
+	if isTus(r) {
+		return s.tus(r, x, c)
 	}
-	x.bucket = b.label()
-	// What the frame of the form takes is known only when it was read; content then keeps to the exact limit.
-	if b.MaxSize > 0 && r.ContentLength-frameSlack > b.MaxSize {
-		return receipt{}, errTooLarge
+	if isPut(r) {
+		name, _ := putName(r.URL)
+		x.file = lastName(name)
 	}
-	leave, err := s.slots.enter(b.key())
+	leave, err := s.slots.enter(c.bucket.key())
 	if err != nil {
 		return receipt{}, err
 	}
 	defer leave()
-	f, err := openForm(r, x.body)
-	if err != nil {
+	// What the frame of a form takes is known only when it was read; admit and intake look again.
+	if err := s.fits(r.Context(), c.bucket, r.ContentLength-frameSlack); err != nil {
 		return receipt{}, err
 	}
-	x.file = f.filename
-	name, err := baseName(f.filename)
-	if err != nil {
-		return receipt{}, err
-	}
-	x.file = name
-	told := pushed{token: token, bucket: b.Name, name: name, size: f.size(r.ContentLength), from: peerOf(r)}
-	replace, err := s.prePush(r.Context(), told)
-	if err != nil {
-		return receipt{}, err
-	}
-	b.Overwrite = b.Overwrite || replace
-	to := s.place(b)
-	if err := to.prepare(r.Context(), name); err != nil {
-		return receipt{}, err
-	}
-	content := f.content(b.MaxSize)
-	got, err := to.put(r.Context(), file{name: name, contentType: f.contentType}, content)
-	x.bytes = content.n
-	if errors.Is(err, context.Canceled) && x.body.err != nil {
-		err = x.body.err // it made the server cancel the request, and may not have come up to the store yet
+	o, content, err := open(r, x.body)
+	if o.name != "" {
+		x.file = lastName(o.name)
 	}
 	if err != nil {
 		return receipt{}, err
 	}
-	told.size, told.sha256 = got.Size, got.SHA256
-	s.postPush(r.Context(), b, told, &got)
+	// A client may close its half of the connection when it has sent everything, which ends r's context as if it were gone. One
+	// that goes earlier is seen by content.
+	ctx := s.outlast(r.Context())
+	a, err := s.admit(ctx, x, c, o)
+	if err != nil {
+		return receipt{}, err
+	}
+	defer a.release()
+	got, err := s.store(ctx, x, a, content)
+	if err != nil {
+		return receipt{}, err
+	}
+	s.finish(ctx, x, a, &got)
 	return got, nil
 }
 
-func (s *Server) place(b Bucket) place {
-	if b.Name == "" {
-		return plainPlace{dir: s.dir(b), overwrite: b.Overwrite}
+// caller finds out who pushes. Errors: errPath, errToken and throttledError.
+func (s *Server) caller(r *http.Request, x *exchange) (caller, error) {
+	token, ok := tokenOf(r.URL.Path)
+	if !ok {
+		return caller{}, errPath
 	}
-	return bucketPlace{store: s.store, bucket: b.Name, overwrite: b.Overwrite}
+	b, ok := s.access.Load().find(token, subtle.ConstantTimeCompare)
+	if !ok {
+		x.token = shown(token)
+		return caller{}, s.wrongToken(r)
+	}
+	x.bucket, x.limits = b.label(), b
+	return caller{token: token, bucket: b, from: peerOf(r)}, nil
 }
 
-// dir is the directory of a bare token.
-func (s *Server) dir(b Bucket) string { return filepath.Join(s.home, b.Token) }
+// open reads a request up to the content of its file. The offer may have its name, for the log, even if there is an error.
+func open(r *http.Request, b *body) (o offer, content io.Reader, err error) {
+	if isPut(r) {
+		return openPut(r, b)
+	}
+	f, err := openForm(r, b)
+	if f == nil {
+		return offer{}, nil, err
+	}
+	return f.offer(r.ContentLength), f.content(), err
+}
 
 // tokenOf returns the first segment of a path when it could be a token. What follows it is ignored.
 func tokenOf(path string) (string, bool) {
 	path, ok := strings.CutPrefix(path, "/")
 	token, _, _ := strings.Cut(path, "/")
-	return token, ok && validToken(token)
+	return token, ok && (validToken(token) || oldToken(token))
 }

@@ -7,8 +7,8 @@ const (
 	// upload holds some 3 MiB however slowly it comes in.
 	tokenUploads = 32
 	allUploads   = 100
-	// retryAfter is what a client that was one too many is told to wait, in seconds.
-	retryAfter = "5"
+	// retryBusy is what a client that was one too many is told to wait, in seconds.
+	retryBusy = 5
 )
 
 // slots counts the uploads that run.

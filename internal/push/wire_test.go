@@ -226,3 +226,18 @@ func TestDeaf(t *testing.T) {
 	}
 	r.wantStored(before)
 }
+
+// TestDeafProxy has a proxy that passes on that its client waits, and does not wait itself.
+func TestDeafProxy(t *testing.T) {
+	r := newRig(t)
+	addr := r.serve().Listener.Addr().String()
+	form := string(simpleForm("x", strings.Repeat("c", lingerBytes-1000)))
+	for token, status := range map[string]int{badToken: 403, tinyToken: 413} {
+		w := dial(t, addr)
+		w.send(head(token, len(form), "Expect: 100-continue\r\nX-Forwarded-For: 192.0.2.1\r\n") + form)
+		if got := w.answer(); got.status != status || !got.closes {
+			t.Errorf("%s…: %+v", token[:6], got)
+		}
+	}
+	r.wantNothing()
+}

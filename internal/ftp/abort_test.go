@@ -1,0 +1,82 @@
+package ftp
+
+import (
+	"errors"
+	"io"
+	"net"
+	"syscall"
+	"testing"
+
+	ftpserver "github.com/fclairamb/ftpserverlib"
+)
+
+// ABOR is heard until the upload is stored, also when all data has come.
+func TestAbortBehindTheData(t *testing.T) {
+	r := newRig(t)
+	r.put("kept", "as it was")
+	c := r.login()
+	data := c.begin("STOR /bkt/kept")
+	if _, err := data.Write([]byte("half")); err != nil {
+		t.Fatal(err)
+	}
+	_ = data.Close()
+	c.send("ABOR")
+	c.read(426)
+	c.read(226)
+	c.cmd(200, "NOOP") // waits for the end of the transfer
+	if got, _ := r.content("kept"); got != "as it was" {
+		t.Errorf("%q", got)
+	}
+}
+
+// said is a session whose last command is this.
+type said struct {
+	ftpserver.ClientContext
+	command string
+}
+
+func (s said) GetLastCommand() string { return s.command }
+
+// When all data has come there is no connection left to break off: the upload itself looks for ABOR.
+func TestAbortWithoutData(t *testing.T) {
+	r := newRig(t)
+	for command, want := range map[string]error{"STOR": io.EOF, "ABOR": errAborted} {
+		near, far := net.Pipe()
+		u := &upload{operation: &operation{session: newSession(r.door, near)}, cc: said{command: command}}
+		if err := u.ended(); !errors.Is(err, want) {
+			t.Errorf("%s: %v", command, err)
+		}
+		_, _ = near.Close(), far.Close()
+	}
+}
+
+// ABOR may come as urgent data, whole or in part, with Telnet's signals before it.
+func TestAbortOutOfBand(t *testing.T) {
+	r := newRig(t)
+	for name, parts := range map[string][2]string{
+		"all of it":        {"", "ABOR\r\n"},
+		"with the signals": {"\xff\xf4\xff", "\xf2ABOR\r\n"},
+	} {
+		c := r.login()
+		data := c.begin("STOR /bkt/cut")
+		if _, err := data.Write([]byte("half")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.conn.Write([]byte(parts[0])); err != nil {
+			t.Fatal(err)
+		}
+		raw, err := c.conn.(*net.TCPConn).SyscallConn() //nolint:errcheck,forcetypeassert // a test's
+		if err != nil {
+			t.Fatal(err)
+		}
+		if cerr := raw.Control(func(fd uintptr) { err = syscall.Sendto(int(fd), []byte(parts[1]), syscall.MSG_OOB, nil) }); cerr != nil || err != nil {
+			t.Fatal(cerr, err)
+		}
+		c.read(426)
+		c.read(226)
+		c.cmd(200, "NOOP")
+		if _, ok := r.content("cut"); ok {
+			t.Errorf("%s: an aborted upload is stored", name)
+		}
+	}
+}

@@ -1,0 +1,63 @@
+package push
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// namespaceEnv says that this process was started by mayMount.
+const namespaceEnv = "PUSH_TEST_NAMESPACE"
+
+// mayMount says whether the test may mount file systems. Where it may not, it is run in a process of its own, which is root
+// of a user namespace, and there is nothing left to do.
+func mayMount(t *testing.T) bool {
+	t.Helper()
+	probe := t.TempDir()
+	err := unix.Mount("none", probe, "tmpfs", 0, "size=1m")
+	if err == nil {
+		if err := unix.Unmount(probe, 0); err != nil {
+			t.Fatal(err)
+		}
+		return true
+	}
+	if os.Getenv(namespaceEnv) != "" || !errors.Is(err, unix.EPERM) {
+		t.Fatal("mount a tmpfs: ", err)
+	}
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.v", "-test.run=^"+t.Name()+"$")
+	cmd.Env = append(os.Environ(), namespaceEnv+"=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
+		UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
+	}
+	out, err := cmd.CombinedOutput()
+	if _, exited := errors.AsType[*exec.ExitError](err); err != nil && !exited {
+		t.Skipf("NOT TESTED: only root, or who may make user namespaces, can mount what this test needs: %v", err)
+	}
+	t.Logf("in a user namespace:\n%s", out)
+	if err != nil {
+		t.Error(err)
+	}
+	return false
+}
+
+// mountTmpfs makes a directory a small file system, until the test ends.
+func mountTmpfs(t *testing.T, dir, options string) {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("none", dir, "tmpfs", 0, options); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+}
