@@ -90,9 +90,10 @@ run: build
 test:
 	go test ./...
 
-# Needs curl, aws, python3 with boto3[crt], fail2ban-regex, and what the scripts name at their tops.
+# Needs curl, aws, jq, python3 with boto3[crt], fail2ban-regex, and what the scripts name at their tops.
 test-clients: build
 	debian/tests/push-and-read-back bin
+	debian/tests/push bin
 	debian/tests/multipart bin
 	debian/tests/look-after bin
 	debian/tests/tool bin
@@ -100,6 +101,8 @@ test-clients: build
 	debian/tests/s3-clients bin
 	debian/tests/ftp bin
 	debian/tests/fail2ban bin
+	debian/tests/hooks bin
+	debian/tests/tokens bin
 
 # Needs curl, python3 and chromium. SCREENSHOT is where the picture goes, if it is wanted.
 SCREENSHOT =

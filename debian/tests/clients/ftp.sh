@@ -53,6 +53,7 @@ version_stopped() { echo -; }
 version_tls() { openssl version | cut -d' ' -f2; }
 version_anonymous() { echo -; }
 version_crowd() { echo -; }
+version_full() { echo -; }
 
 part_rows() { checked python3 "$here/ftp_rows.py" "$s3"; }
 
@@ -106,6 +107,49 @@ part_names() {
 	does "the log tells of hidden keys" grep -qi 'hidden\|cannot name' "$root/hugbucket-ftpd-main.log"
 }
 
+# overwritten_after COMMAND: lftp goes on with an upload over an old file that broke off
+overwritten_after() {
+	curl -s -o /dev/null -T "$root/begun" "$s3/killed/after/big"
+	checked python3 "$here/ftp_killed.py" 1 "$root/big" 0 lftp -c "set net:limit-rate 0:3000000; open $url; put $root/big -o killed/after/big"
+	case $1 in
+	mirror*) does "$1" lftp -c "open $url; $1 -f $root/big -O killed/after" ;;
+	*) does "$1" lftp -c "open $url; $1 $root/big -o killed/after/big" ;;
+	esac
+	is_ref "$1 does not mix it with the old one" killed/after/big big
+}
+# overwritten_through HOW OLD: a connection breaks or the door ends while lftp overwrites OLD; it comes again by itself
+overwritten_through() {
+	curl -s -o /dev/null -T "$root/$2" "$s3/killed/through"
+	if [ "$1" = unnoticed ]; then
+		curl -sS --limit-rate 3M -T "$root/big" "$url/killed/through" 2>/dev/null &
+		local silent=$!
+		sleep 1
+		kill -STOP "$silent"
+		does "$2: lftp goes on while the door waits for the first" lftp -c "open $url; put -c $root/big -o killed/through"
+		is_ref "and has overwritten all of it" killed/through big
+		# curl -I asks for the size and no port.
+		is "and is told its size" "$(curl -sSI "$url/killed/through" | tr -d '\r' | grep Length)" "Content-Length: 20000003"
+		kill -KILL "$silent"
+		wait "$silent" 2>/dev/null
+		does "the door has noticed the first" python3 "$here/ftp_net.py" quiet "$port" "$first_passive-$((first_passive + 99))"
+		is "and tells the size as before" "$(curl -sSI "$url/killed/through" | tr -d '\r' | grep Length)" "Content-Length: 20000003"
+		return
+	fi
+	lftp -c "set net:limit-rate 0:6000000; set net:max-retries 9; open $url; put $root/big -o killed/through" >"$work/through" 2>&1 &
+	local upload=$!
+	sleep 2
+	if [ "$1" = TERM ]; then
+		kill -TERM "${pids[hugbucket-ftpd-main]}"
+		sleep 0.3 # the second one does not wait for uploads
+	fi
+	stop "$1" hugbucket-ftpd-main
+	is "$1, $2: what was there stays" "$(hash killed/through)" "$(curl -s -o /dev/null -T "$root/$2" "$s3/ref/$2" && hash "ref/$2")"
+	start_main
+	wait "$upload"
+	is "$1, $2: lftp ends well" $? 0
+	is_ref "and has overwritten all of it" killed/through big
+}
+
 # part_killed: clients that end by kill -9 in the middle of an upload leave nothing, and an old object as it was.
 part_killed() {
 	curl -s -o /dev/null -X PUT "$s3/killed"
@@ -131,6 +175,18 @@ part_killed() {
 	is "kill -9 of the door leaves no object" "$(keys killed)" old
 	does "and it serves again" curl -sSf -T "$root/big" "$url/killed/door"
 	is_ref "the same upload works then" killed/door big
+	# What an upload would have replaced can be read, whatever the client asks before.
+	checked python3 "$kill" 1 "$root/big" 0 curl -sS --limit-rate 3M -T "$root/big" "$url/killed/old"
+	does "the door has let it go" python3 "$here/ftp_net.py" quiet "$port" "$first_passive-$((first_passive + 99))"
+	does "curl reads the old one" curl -sSf -o "$work/old" "$url/killed/old"
+	equal "all of it" "$work/old" "$root/begun"
+	does "wget does" wget -q -O "$work/wget" "$url/killed/old"
+	equal "all of it, too" "$work/wget" "$root/begun"
+	refused "curl cannot go on with it" 'APPE|Failed FTP upload' curl -sS -C - -T "$root/big" "$url/killed/old"
+	for go_on in "put -c" reput "mirror -R -c"; do overwritten_after "$go_on"; done
+	for how in unnoticed TERM KILL; do
+		for old in begun other; do overwritten_through "$how" "$old"; done
+	done
 	# SIGTERM waits for what is under way.
 	curl -sS --limit-rate 10M -T "$root/big" "$url/killed/drained" 2>"$work/drained" &
 	upload=$!
@@ -171,6 +227,9 @@ part_tls() {
 	refused "a certificate of somebody else is not taken" "SSL|certificate" curl -sS --ssl-reqd --cacert "$root/two.crt" -T "$root/small" "$tls_url/tls/no"
 	does "lftp" lftp -c "set ssl:ca-file $ca; set ftp:ssl-force yes; set ftp:ssl-protect-data yes; open $tls_url; put $root/big -o tls/lftp; get tls/lftp -o $work/lftp"
 	equal "what lftp put and got" "$work/lftp" "$root/big"
+	local forced="set net:max-retries 1; set ssl:ca-file $ca; set ftp:ssl-force true; open -u $user,$pass ftp://127.0.0.1"
+	does "lftp by a line as token list prints it" lftp -e "$forced:$tls_port/tls/; cls lftp; exit" </dev/null
+	refused "which sends nothing to a door without TLS" "ssl-force is set" lftp -e "$forced:${url##*:}/; cls; exit" </dev/null
 	RCLONE_CONFIG_TLS_TYPE=ftp RCLONE_CONFIG_TLS_HOST=127.0.0.1 RCLONE_CONFIG_TLS_PORT=$tls_port RCLONE_CONFIG_TLS_USER=$user \
 		RCLONE_CONFIG_TLS_PASS=$(rclone obscure "$pass") RCLONE_CONFIG_TLS_EXPLICIT_TLS=true SSL_CERT_FILE=$ca \
 		does "rclone" rclone copyto "$root/small" TLS:tls/rclone
@@ -213,6 +272,32 @@ part_anonymous() {
 	does "the log warns of it" grep -q '"level":"warn"' "$root/hugbucket-ftpd-open.log"
 	FTP_HOST=$at FTP_PORT=$open_port FTP_USER=a FTP_PASS=b checked python3 "$here/ftp_crowd.py" leaks "$open_passive" 20
 	stop TERM hugbucket-ftpd-open
+}
+
+# part_full: a store on a file system of 24 MB, and a file of 20 MB more than once. Needs root, to mount it.
+part_full() {
+	local at=ftp://127.0.0.1:$open_port log=$root/hugbucket-ftpd-full.log
+	mkdir "$root/disk"
+	does "mount a small file system" mount -t tmpfs -o size=24M,mode=700 tmpfs "$root/disk" || return
+	configure full 127.0.0.1 "$open_port" 0 "$open_passive-$((open_passive + 19))" "" ""
+	sed -i "s!$root/store!$root/disk/store!" "$root/full.json"
+	start full hugbucket-ftpd "$open_port"
+	does "make a bucket" curl -sS -Q "MKD /full" "$at/"
+	does "a file that fits" curl -sS -T "$root/small" "$at/full/old"
+	refused "a file that does not" "< 552 Issue during transfer: no space left" curl -sSv -T "$root/more" "$at/full/big"
+	refused "lftp hears of it" 552 lftp -c "open $at; put $root/more -o full/lftp"
+	is "python hears of it" "$(FTP_PORT=$open_port FTP_USER=a FTP_PASS=b python3 "$here/ftp_upload.py" "$root/more" full/python 1000000000 2>&1 | tail -n 1 | grep -o 'error_perm: 552')" "error_perm: 552"
+	refused "an old file is not overwritten by half of one" 552 curl -sSv -T "$root/more" "$at/full/old"
+	does "it is there" curl -sSf -o "$work/old" "$at/full/old"
+	equal "as it was" "$work/old" "$root/small"
+	is "nothing else is" "$(curl -s -l "$at/full/" | tr -d '\r')" old
+	does "it can be deleted" curl -sS -Q "DELE /full/old" "$at/"
+	does "a file fits again" curl -sS -T "$root/small" "$at/full/new"
+	stop TERM hugbucket-ftpd-full
+	does "the store is whole" "${bin}file-bucketctl" check --config "$root/full.json"
+	has "the log has the error" "$(cat "$log")" '"level":"error".*no space left'
+	sed -i '/"level":"error".*no space left/d' "$log"
+	umount "$root/disk"
 }
 
 part_crowd() {

@@ -96,6 +96,9 @@ part_wget() {
 }
 
 # lftp sends FEAT CLNT OPTS, resumes with REST and STOR, and sets times with MFMT.
+# rclone_s3 COMMAND…: with AMZ, the S3 door
+rclone_s3() { RCLONE_NO_UNICODE_NORMALIZATION=true RCLONE_CONFIG_AMZ_TYPE=s3 RCLONE_CONFIG_AMZ_PROVIDER=Other RCLONE_CONFIG_AMZ_ENDPOINT=$s3 rclone "$@"; }
+
 part_lftp() {
 	do_lftp() { lftp -c "open $url; $1"; }
 	local many
@@ -139,6 +142,13 @@ part_lftp() {
 	refused "rm of a directory" 550 do_lftp "rm lftp/oak"
 	refused "rmdir of a bucket that is not empty" 550 do_lftp "rmdir lftp"
 	does "rm -r" do_lftp "rm -r lftp/oak"
+	rclone_s3 copy -q "$tree" AMZ:lftp/s3
+	mkdir "$work/none"
+	does "mirror nothing onto what S3 has put" do_lftp "mirror -R --delete --parallel=3 $work/none lftp/s3"
+	is "only its directory is left" "$(keys lftp s3)" s3/
+	rclone_s3 copy -q "$tree" AMZ:lftp/s3
+	does "rm -r of what S3 has put" do_lftp "rm -r lftp/s3"
+	is "nothing of it is left" "$(keys lftp s3)" ""
 	does "mrm" do_lftp "cd lftp; mrm *"
 	is "nothing is left" "$(keys lftp)" ""
 	does "rmdir of the bucket" do_lftp "rmdir lftp"
@@ -192,6 +202,9 @@ part_ncftp() {
 	does "get by a pattern" ncftpget -V "${login[@]}" 127.0.0.1 "$work/glob" 'ncftp/in/s*'
 	equal "what fits it" "$work/glob/small" "$root/small"
 	has "list" "$(ncftpls "${login[@]}" -l "ftp://127.0.0.1/ncftp/in/")" '20000003 .* big$'
+	cp "$root/begun" "$work/glob/big"
+	does "get -z" ncftpget -V -z "${login[@]}" 127.0.0.1 "$work/glob" /ncftp/in/big
+	equal "goes on with what was begun" "$work/glob/big" "$root/big"
 	does "get and delete" ncftpget -V -DD "${login[@]}" 127.0.0.1 "$work/glob" /ncftp/in/small
 	is "which is gone" "$(status -I "$s3/ncftp/in/small")" 404
 }
@@ -221,6 +234,16 @@ part_rclone() {
 	is "a part of a file" "$(rclone cat --offset 9000 --count 7 DOOR:rclone/s3 | sha256sum)" "$(tail -c +9001 "$root/big" | head -c 7 | sha256sum)"
 	does "purge" rclone purge DOOR:rclone/oak
 	is "nothing is left of it" "$(keys rclone oak)" ""
+	# What S3 has put has no directories of its own: they stay until they are removed.
+	rclone copy -q "$tree" AMZ:rclone/s3-tree
+	does "purge what S3 has put" rclone purge DOOR:rclone/s3-tree
+	is "nothing is left of it" "$(keys rclone s3-tree)" ""
+	rclone copy -q "$tree" AMZ:rclone/s3-tree
+	does "move it" rclone move --delete-empty-src-dirs DOOR:rclone/s3-tree DOOR:rclone/moved
+	is "nothing is left of it" "$(keys rclone s3-tree | grep -v '^s3-tree/$')" ""
+	mkdir "$work/none"
+	does "sync nothing onto it" rclone sync "$work/none" DOOR:rclone/moved
+	is "nothing is left in it" "$(keys rclone moved | grep -v '^moved/$')" ""
 	does "delete the bucket with what is in it" rclone purge DOOR:rclone
 	is "which is gone" "$(status -I "$s3/rclone")" 404
 }

@@ -4,10 +4,34 @@
 """
 
 import datetime
+import ftplib
 import io
 import sys
 
 from ftp_door import S3, ask, fetch, login, ok
+
+
+class Failing:
+    """A source that cannot be read to its end."""
+
+    left = 9
+
+    def read(self, size):
+        self.left -= 1
+        if self.left < 0:
+            raise OSError("the disk is gone")
+        return bytes(size)
+
+
+def failing(name):
+    """What a program hears whose source fails, as it is usually written: its session ends with QUIT, which waits for one answer."""
+    try:
+        with login(ca=ca) as session:
+            session.storbinary("STOR " + name, Failing())
+    except (OSError, ftplib.Error) as e:
+        return e
+    return None
+
 
 big, begun = open(sys.argv[1], "rb").read(), open(sys.argv[2], "rb").read()
 s3, ca = S3(sys.argv[3]), sys.argv[4] if len(sys.argv) > 4 else None
@@ -29,6 +53,9 @@ ftp.storbinary("STOR rest", io.BytesIO(big[len(begun):]), rest=len(begun))
 ok("REST and STOR at the end", s3.hash(bucket + "/rest") == want)
 ftp.storbinary("STOR rest", io.BytesIO(big[3000000:]), rest=3000000)
 ok("REST and STOR in the middle", s3.hash(bucket + "/rest") == want)
+said = failing(f"/{bucket}/rest")
+ok("a source that fails is told", str(said) == "the disk is gone" or ca is not None and said is not None, said)
+ok("and leaves what was there", s3.hash(bucket + "/rest") == want)
 ftp.storbinary("STOR appe", io.BytesIO(begun))
 for at in range(len(begun), len(big), 5000000):
     ftp.storbinary("APPE appe", io.BytesIO(big[at:at + 5000000]))

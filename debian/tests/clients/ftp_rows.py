@@ -8,7 +8,7 @@ import io
 import re
 import sys
 
-from ftp_door import HOST, S3, ask, connect, fetch, lines, login, ok
+from ftp_door import HOST, PASS, PORT, S3, USER, ask, connect, fetch, lines, login, ok
 
 s3 = S3(sys.argv[1])
 ftp = login()
@@ -135,7 +135,7 @@ ok("lines end as FTP's do", raw.endswith(b"\r\n") and raw.count(b"\n") == raw.co
 found, said = lines(ftp, "LIST")
 ok("LIST", said.startswith("226") and any(re.match(r"-r\S+ +\d+ .* 20 +Feb +3 +2001 f$", line) for line in found), found)
 ok("LIST shows directories", any(re.match(r"d\S+ .* n$", line) for line in found), found)
-for options in ("-a", "-l", "-la", "-al"):
+for options in ("-a", "-l", "-la", "-al", "-R", "-F", "-1", "-T", "-a -l", "-lR /rows"):
     again, said = lines(ftp, f"LIST {options}")
     ok(f"LIST {options}", said.startswith("226") and again == found, again)
 again, said = lines(ftp, "LIST g.bin")
@@ -143,6 +143,7 @@ ok("LIST of a file", len(again) == 1 and again[0].endswith("g.bin"), (again, sai
 found, said = lines(ftp, "LIST none")
 ok("LIST of nothing", not found and said[:3] in ("226", "450", "550"), (found, said))
 lists("NLST", "NLST", ["d", "f", "g.bin", "h.bin", "n", "text", "virtual"])
+lists("NLST", "NLST -1", ["d", "f", "g.bin", "h.bin", "n", "text", "virtual"])
 lists("a pattern", "NLST *.bin", ["g.bin", "h.bin"])
 lists("a pattern with a path", "NLST /rows/?.bin", ["/rows/g.bin", "/rows/h.bin"] if "/" in "".join(lines(ftp, "NLST /rows/?.bin")[0]) else ["g.bin", "h.bin"])
 lists("a pattern that nothing fits", "NLST *.none", [])
@@ -174,6 +175,31 @@ except ftplib.Error as e:
     said = str(e)
 ok("REST and STOR behind the end", said.startswith("55") and stored("rows/r") == b"0123XY", said)
 ask(ftp, "REST 0")
+
+for command in ("STOR r", "RETR r"):
+    ask(ftp, "REST 2")
+    lines(ftp, "NLST")
+    said = lines(ftp, command)[1]
+    refusals.append((command, said))
+    ok(f"REST is not for {command} after another command", said.startswith("550"), said)
+ok("which changes nothing", stored("rows/r") == b"0123XY" and fetch(ftp, "r") == b"0123XY")
+
+# Names that are not UTF-8.
+scanner = ftplib.FTP(timeout=60, encoding="latin-1")
+scanner.connect(HOST, PORT)
+scanner.login(USER, PASS)
+scanner.mkd("/rows/B\u00fcro")
+scanner.cwd("/rows/B\u00fcro")
+scanner.storbinary("STOR Stra\u00dfe.pdf", io.BytesIO(b"scan"))
+ok("STOR of a Latin-1 name", stored("rows/B%C3%BCro/Stra%C3%9Fe.pdf") == b"scan")
+ok("the same name has it", fetch(scanner, "Stra\u00dfe.pdf") == b"scan")
+ftp.cwd("B\u00fcro")
+lists("others see it", "NLST", ["Stra\u00dfe.pdf"])
+ftp.cwd("/rows")
+scanner.rename("Stra\u00dfe.pdf", "\u00e4.pdf")
+scanner.delete("\u00e4.pdf")
+answers("the directory too", "RMD /rows/B\u00fcro", "250", scanner)
+scanner.quit()
 
 # ABOR.
 for verb in ("STOR new", "APPE r", "STOR r"):
