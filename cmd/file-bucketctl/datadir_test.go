@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -56,7 +58,9 @@ func TestApplyRefusesUnusableDirectories(t *testing.T) {
 		t.Skip("only root knows what others can write to")
 	}
 	dir := passableDir(t)
-	for path, owner := range map[string]int{"theirs": 65534, "stored": 65534, "roots": 0, "closed": 0, "closed/theirs": 65534} {
+	owners := map[string]int{"theirs": 65534, "stored": 65534, "roots": 0, "closed": 0, "closed/theirs": 65534}
+	for _, path := range slices.Sorted(maps.Keys(owners)) { // a directory before what is in it
+		owner := owners[path]
 		path = filepath.Join(dir, path)
 		if err := os.Mkdir(path, 0o700); err != nil {
 			t.Fatal(err)
