@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -61,7 +62,7 @@ func BenchmarkPutSmall(b *testing.B) {
 	s := benchStore(b)
 	var n atomic.Uint64
 	b.SetBytes(4096)
-	b.SetParallelism(8) // times GOMAXPROCS
+	b.SetParallelism(max(1, 16/runtime.GOMAXPROCS(0)))
 	defer reportCPU(b)()
 	b.RunParallel(func(pb *testing.PB) {
 		body := randomBytes(4096, 1)
