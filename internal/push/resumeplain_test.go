@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -34,6 +35,37 @@ func (r tusRig) resumed(url string) *plainUpload {
 		r.t.Fatalf("%T", u)
 	}
 	return plain
+}
+
+// TestExpiringRefusesNobody looks for old uploads again and again, as each start does, while a client asks how far its own is.
+func TestExpiringRefusesNobody(t *testing.T) {
+	r := newTusRig(t)
+	url := r.begin(bareToken, 8)
+	stop, ended := make(chan struct{}), make(chan error, 1)
+	go func() {
+		for {
+			select {
+			case <-stop:
+				ended <- nil
+				return
+			default:
+			}
+			if _, err := r.door.plain(Bucket{Token: bareToken}).expire(r.door.now().Add(-time.Hour)); err != nil {
+				ended <- err
+				return
+			}
+		}
+	}()
+	for range 300 {
+		if w := r.ask("HEAD", url, nil); w.Code != 200 {
+			t.Errorf("a client is answered %d", w.Code)
+			break
+		}
+	}
+	close(stop)
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
 }
 
 // TestUploadThatIsDamaged has a file that is shorter than what is known of it, one that is gone, and a state that says nothing: nobody can

@@ -78,6 +78,10 @@ func (p plainPlace) expireOne(name string, before time.Time) (gone bool, err err
 		return false, err
 	}
 	defer u.close()
+	// The lock is for the old ones: a client that comes back while it is held would hear that somebody else works on its upload.
+	if info, err := u.part.root.Lstat(name + stateSuffix); err == nil && !info.ModTime().Before(before) {
+		return false, nil
+	}
 	err = u.load()
 	switch {
 	case errors.Is(err, errLocked), errors.Is(err, object.ErrNoUpload):
