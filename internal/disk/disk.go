@@ -232,7 +232,7 @@ func (d *Driver) openCatalog(ctx context.Context, lock *lockFile) (_ *sql.DB, er
 	if err != nil {
 		return nil, err
 	}
-	if err := at.checkLog(); err != nil {
+	if err := errors.Join(d.syncLog(), at.checkLog()); err != nil {
 		return nil, err
 	}
 	if err := at.ensure(); err != nil {
@@ -256,6 +256,19 @@ func (d *Driver) openCatalog(ctx context.Context, lock *lockFile) (_ *sql.DB, er
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
+}
+
+// syncLog makes durable what is in the log of the catalog: SQLite also takes a transaction for committed that a process has written
+// and was killed before it synced it. Were that lost in a power cut, and not what is written behind it, it would look like damage.
+func (d *Driver) syncLog() error {
+	f, err := d.fs.open("catalog.db-wal")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return ioError(err)
+	}
+	return ioError(errors.Join(f.sync(), f.Close()))
 }
 
 // Close waits for commits under way, writes what the index is behind, and gives everything back. Sessions and contents

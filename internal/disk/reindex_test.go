@@ -86,11 +86,13 @@ type slowFS struct {
 }
 
 func (f slowFS) open(name string) (file, error) {
-	select {
-	case f.asked <- struct{}{}:
-	default:
+	if strings.Contains(name, "/") {
+		select {
+		case f.asked <- struct{}{}:
+		default:
+		}
+		<-f.on
 	}
-	<-f.on
 	return f.fsys.open(name)
 }
 

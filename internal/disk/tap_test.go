@@ -71,6 +71,11 @@ func (f tapFS) create(name string) (file, error) {
 	return tapFile{opened, f.tap, name}, err
 }
 
+func (f tapFS) open(name string) (file, error) {
+	opened, err := f.fsys.open(name)
+	return tapFile{opened, f.tap, name}, err
+}
+
 func (f tapFS) rename(from, to string) error {
 	if err := f.tap.on(call{do: "rename", name: from, to: to}); err != nil {
 		return err
