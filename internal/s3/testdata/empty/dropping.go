@@ -123,7 +123,9 @@ var errBytes = errors.New("this store has no bytes")
 
 func (session) NewXorb(context.Context) (object.Xorb, error) { return nil, errBytes }
 
-func (session) Rename(context.Context, object.RenameOptions, *object.Info) (int, error) { return 0, errBytes }
+func (session) Rename(context.Context, object.RenameOptions, *object.Info) (int, error) {
+	return 0, errBytes
+}
 
 func (session) CommitPart(context.Context, string, object.Part) error { return errBytes }
 
