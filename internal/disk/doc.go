@@ -47,8 +47,7 @@
 // # Rot
 //
 // Each chunk is compared with its hash, each page of the databases with its checksum, each row that says what a key or a file
-// is with one more: what has changed on disk is an error, never an answer. There are two exceptions, both of catalog.db-wal, the
-// log of what is newest. Damage in its last transaction, or in the 8 KiB before it, that is there when all processes have died looks as
-// if a power cut had torn it. And the checksums of its frames are looked at when the store is opened, not when a page is read from it
-// later: rows that say what a key or a file is have their own.
+// is with one more: what has changed on disk is an error, never an answer. There is one exception: damage in the last transaction of
+// catalog.db-wal, the log of what is newest, or in the 8 KiB before it, that is there when all processes have died looks as if a power
+// cut had torn it.
 package disk

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"hugbucket/internal/disk/sumvfs"
 	"hugbucket/internal/object"
 )
 
@@ -29,23 +30,6 @@ const (
 	pageSize = 4096
 	walMagic = 0x377f0682 // | 1 when checksums take words as big-endian
 )
-
-// walSum is the checksum of the log.
-type walSum [2]uint32
-
-// add goes on over p, whose length is a multiple of 8.
-func (s walSum) add(order binary.ByteOrder, p []byte) walSum {
-	for ; len(p) > 0; p = p[8:] {
-		s[0] += order.Uint32(p) + s[1]
-		s[1] += order.Uint32(p[4:]) + s[0]
-	}
-	return s
-}
-
-// storedSum is a checksum as it stands in a header.
-func storedSum(p []byte) walSum {
-	return walSum{binary.BigEndian.Uint32(p), binary.BigEndian.Uint32(p[4:])}
-}
 
 // checkLog returns an object.ErrCorrupt when the log of a database has lost transactions that were synced. The caller keeps
 // those out who write to it.
@@ -73,9 +57,9 @@ func lostFrame(r io.ReadSeeker) (int, error) {
 	}
 	orders := []binary.ByteOrder{binary.LittleEndian, binary.BigEndian}
 	for i, order := range orders {
-		stored := storedSum(head[24:])
-		if binary.BigEndian.Uint32(head) == uint32(walMagic|i) && (walSum{}).add(order, head[:24]) == stored {
-			scan := logScan{order: order, salt: string(head[16:24]), before: [2]walSum{stored, stored}, bad: -1}
+		stored := sumvfs.StoredLogSum(head[24:])
+		if binary.BigEndian.Uint32(head) == uint32(walMagic|i) && (sumvfs.LogSum{}).Add(order, head[:24]) == stored {
+			scan := logScan{order: order, salt: string(head[16:24]), before: [2]sumvfs.LogSum{stored, stored}, bad: -1}
 			return scan.run(r)
 		}
 	}
@@ -84,7 +68,7 @@ func lostFrame(r io.ReadSeeker) (int, error) {
 		if _, err := r.Seek(walHeader, io.SeekStart); err != nil {
 			return -1, err
 		}
-		scan := logScan{order: order, before: [2]walSum{storedSum(head[24:]), (walSum{}).add(order, head[:24])}}
+		scan := logScan{order: order, before: [2]sumvfs.LogSum{sumvfs.StoredLogSum(head[24:]), (sumvfs.LogSum{}).Add(order, head[:24])}}
 		if bad, err := scan.run(r); bad >= 0 || err != nil {
 			return bad, err
 		}
@@ -97,7 +81,7 @@ type logScan struct {
 	order binary.ByteOrder
 	salt  string // that of all frames; empty until it is known
 	// before is what the checksum of the frame before may be, if that is damaged: what it says, or what its content makes.
-	before [2]walSum
+	before [2]sumvfs.LogSum
 	bad    int  // the first that is damaged; -1 for none
 	ended  bool // the frame before is whole and behind the bad one, and a transaction has ended with it
 }
@@ -123,18 +107,18 @@ func (s *logScan) run(r io.Reader) (int, error) {
 // whole says whether the next frame is as it was written. The first that goes on from the one before tells the salt, when the header
 // does not; no frame is of page 0, which keeps zeros from being one.
 func (s *logScan) whole(frame []byte) bool {
-	stored, salt := storedSum(frame[16:24]), string(frame[8:16])
+	stored, salt := sumvfs.StoredLogSum(frame[16:24]), string(frame[8:16])
 	made := stored
 	if s.salt == "" || s.salt == salt { // checksums do not cover it
 		for _, sum := range s.before {
-			made = sum.add(s.order, frame[:8]).add(s.order, frame[frameHeader:])
+			made = sum.Add(s.order, frame[:8]).Add(s.order, frame[frameHeader:])
 			if made == stored && binary.BigEndian.Uint32(frame) != 0 {
-				s.before, s.salt = [2]walSum{stored, stored}, salt
+				s.before, s.salt = [2]sumvfs.LogSum{stored, stored}, salt
 				return true
 			}
 		}
 	}
-	s.before = [2]walSum{stored, made}
+	s.before = [2]sumvfs.LogSum{stored, made}
 	return false
 }
 

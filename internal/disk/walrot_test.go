@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"hugbucket/internal/disk/sumvfs"
 )
 
 const wholeFrame = frameHeader + pageSize
@@ -34,13 +36,13 @@ func logOf(t *testing.T, objects int) []byte {
 // recovered returns the frames (from 1) with which the transactions end that SQLite's recovery takes from a log.
 func recovered(log []byte) (ends []int) {
 	order := map[uint32]binary.ByteOrder{walMagic: binary.LittleEndian, walMagic | 1: binary.BigEndian}[binary.BigEndian.Uint32(log)]
-	if order == nil || (walSum{}).add(order, log[:24]) != storedSum(log[24:]) {
+	if order == nil || (sumvfs.LogSum{}).Add(order, log[:24]) != sumvfs.StoredLogSum(log[24:]) {
 		return nil
 	}
-	sum, salt := storedSum(log[24:]), log[16:24]
+	sum, salt := sumvfs.StoredLogSum(log[24:]), log[16:24]
 	for n, rest := 1, log[walHeader:]; len(rest) >= wholeFrame; n, rest = n+1, rest[wholeFrame:] {
-		sum = sum.add(order, rest[:8]).add(order, rest[frameHeader:wholeFrame])
-		if !bytes.Equal(rest[8:16], salt) || sum != storedSum(rest[16:]) || binary.BigEndian.Uint32(rest) == 0 {
+		sum = sum.Add(order, rest[:8]).Add(order, rest[frameHeader:wholeFrame])
+		if !bytes.Equal(rest[8:16], salt) || sum != sumvfs.StoredLogSum(rest[16:]) || binary.BigEndian.Uint32(rest) == 0 {
 			break
 		}
 		if binary.BigEndian.Uint32(rest[4:]) != 0 {

@@ -8,6 +8,8 @@ import (
 )
 
 const (
+	// logHeader is how long the header of a log is.
+	logHeader = 32
 	// frameHeader is how long what is written before each page of a log is, https://www.sqlite.org/fileformat2.html#the_wal_file_format
 	frameHeader = 24
 	// framesRoom is how many bytes of a log are gathered: 29 pages of 4 KiB. SQLite's system layer cannot write 128 KiB at once.
@@ -25,12 +27,17 @@ type frames struct {
 	n       int32   // how much of it is waiting
 	off     int64   // where it belongs
 	through bool    // nothing is held back
+
+	wrote bool    // the transaction under way has written,
+	from  int64   // from here on: what lies there has no checksums before it is committed
+	check uintptr // SQLite's memory, for a frame that is read with
+	page  int32   // so large a page
 }
 
 // commits says whether SQLite writes the header of a frame that ends a transaction: it has the size of the database then.
 func commits(b []byte) bool { return len(b) == frameHeader && binary.BigEndian.Uint32(b[4:]) != 0 }
 
-func (f *frames) drop() { f.n, f.through = 0, false }
+func (f *frames) drop() { f.n, f.through, f.wrote = 0, false, false }
 
 // framesOf returns what is gathered of an open file: a log, or the database that it is of. It is nil for others.
 func (v *vfs) framesOf(file uintptr) *frames {
@@ -67,7 +74,8 @@ func (v *vfs) unpair(tls *libc.TLS, file uintptr) {
 	}
 	delete(v.logs, file)
 	libc.Xfree(tls, f.room) // the log is closed first, and what it had not written was committed by nobody
-	f.room = 0
+	libc.Xfree(tls, f.check)
+	f.room, f.check, f.page = 0, 0, 0
 	f.drop()
 	if f.database == file {
 		delete(v.databases, f.name)
@@ -78,6 +86,9 @@ func (t *table) writeFrames(tls *libc.TLS, file, buf uintptr, n int32, off int64
 	f := t.v.framesOf(file)
 	if f.room == 0 {
 		f.room = libc.Xmalloc(tls, framesRoom)
+	}
+	if !f.wrote || off < f.from {
+		f.wrote, f.from = true, off
 	}
 	b := memory(buf, n)
 	f.through = f.through || commits(b)
@@ -113,12 +124,53 @@ func (t *table) flush(tls *libc.TLS, file uintptr, f *frames) int32 {
 }
 
 func (t *table) readFrames(tls *libc.TLS, file, buf uintptr, n int32, off int64) int32 {
+	f := t.v.framesOf(file)
 	// What was written before is read also when there is no room for more, as by a rollback.
-	if f := t.v.framesOf(file); off < f.off+int64(f.n) && f.off < off+int64(n) {
+	if off < f.off+int64(f.n) && f.off < off+int64(n) {
 		if rc := t.flush(tls, file, f); rc != sqlite3.SQLITE_OK {
 			return rc
 		}
 	}
+	if isPage(n) && off >= logHeader+frameHeader && (!f.wrote || off < f.from) {
+		return t.readFrame(tls, file, f, memory(buf, n), off)
+	}
+	return t.read(tls, file, buf, n, off)
+}
+
+// readFrame reads a page that was committed, and compares it with the checksum in the header of its frame, which SQLite does only when
+// it recovers a log.
+func (t *table) readFrame(tls *libc.TLS, file uintptr, f *frames, page []byte, off int64) int32 {
+	const sumAt, sumSize = 16, 8 // in the header of a frame
+	n := int32(len(page))
+	if f.page != n {
+		libc.Xfree(tls, f.check)
+		if f.check, f.page = libc.Xmalloc(tls, sumSize+frameHeader+libc.Tsize_t(n)), n; f.check == 0 {
+			f.page = 0
+			return sqlite3.SQLITE_IOERR_NOMEM
+		}
+	}
+	before := off - frameHeader - int64(n) - frameHeader + sumAt
+	if off == logHeader+frameHeader {
+		before = logHeader - sumSize
+	}
+	if rc := t.read(tls, file, f.check, sumSize, before); rc != sqlite3.SQLITE_OK {
+		return rc
+	}
+	if rc := t.read(tls, file, f.check+sumSize, frameHeader+n, off-frameHeader); rc != sqlite3.SQLITE_OK {
+		return rc
+	}
+	sum, frame := StoredLogSum(memory(f.check, sumSize)), memory(f.check+sumSize, frameHeader+n)
+	stored := StoredLogSum(frame[sumAt:])
+	for _, order := range []binary.ByteOrder{binary.LittleEndian, binary.BigEndian} {
+		if sum.Add(order, frame[:8]).Add(order, frame[frameHeader:]) == stored {
+			copy(page, frame[frameHeader:])
+			return sqlite3.SQLITE_OK
+		}
+	}
+	return sqlite3.SQLITE_IOERR_DATA
+}
+
+func (t *table) read(tls *libc.TLS, file, buf uintptr, n int32, off int64) int32 {
 	return call[func(*libc.TLS, uintptr, uintptr, int32, int64) int32](t.below.FxRead)(tls, file, buf, n, off)
 }
 

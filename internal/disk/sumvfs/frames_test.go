@@ -1,16 +1,22 @@
 package sumvfs
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // writers are two connections to one database, with so little memory that they write pages into the log before they commit, and what
@@ -199,4 +205,63 @@ func TestLogIsWrittenInFewPieces(t *testing.T) {
 	if !strings.HasPrefix(got, "write 0; sync 0; write 119; ") || !strings.HasSuffix(got, "; write 4; sync 0") || len(did) > 9 || written < 400<<10 {
 		t.Errorf("%s", got)
 	}
+}
+
+// TestRotInTheLog flips bits in the log while connections are open: who reads a page from there has an error, and so has who would
+// copy it into the database.
+func TestRotInTheLog(t *testing.T) {
+	vfs := plainLayer(t)
+	path := filepath.Join(t.TempDir(), "db")
+	db := create(t, path, vfs)
+	exec(t, db, `CREATE TABLE t (id INTEGER PRIMARY KEY, body TEXT NOT NULL)`)
+	exec(t, db, `INSERT INTO t VALUES (1, 'MARKMARKMARK')`)
+	log, err := os.OpenFile(path+"-wal", os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = log.Close() }()
+	b, err := io.ReadAll(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mark := bytes.LastIndex(b, []byte("MARKMARKMARK"))
+	frame := logHeader + (mark-logHeader)/(frameHeader+pageSize)*(frameHeader+pageSize)
+	read := func() error {
+		other := open(t, path, vfs)
+		defer func() { _ = other.Close() }()
+		var body string
+		err := other.QueryRowContext(t.Context(), `SELECT body FROM t`).Scan(&body)
+		if err == nil && body != "MARKMARKMARK" {
+			t.Errorf("read %q", body)
+		}
+		return err
+	}
+	for what, at := range map[string]int{"content": mark, "stored sum": frame + 16, "page": frame + 3, "sum before": frame - frameHeader - pageSize + 23} {
+		flipped := []byte{b[at] ^ 4}
+		if _, err := log.WriteAt(flipped, int64(at)); err != nil {
+			t.Fatal(err)
+		}
+		if err := read(); !isDamage(err) {
+			t.Errorf("%s: a reader has %v", what, err)
+		}
+		if _, err := db.ExecContext(t.Context(), `PRAGMA wal_checkpoint(TRUNCATE)`); !isDamage(err) {
+			t.Errorf("%s: a checkpoint has %v", what, err)
+		}
+		if _, err := log.WriteAt(b[at:at+1], int64(at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := read(); err != nil {
+		t.Error(err)
+	}
+	exec(t, db, `PRAGMA wal_checkpoint(TRUNCATE)`)
+	if err := read(); err != nil {
+		t.Error(err)
+	}
+	integrity(t, db, "after a checkpoint of what is whole")
+}
+
+func isDamage(err error) bool {
+	var se *sqlite.Error
+	return errors.As(err, &se) && se.Code() == sqlite3.SQLITE_IOERR_DATA
 }

@@ -5,8 +5,8 @@
 //
 // The last 8 bytes of a page are a CRC-32C of its offset in the file (u64) and of all before (u32), and a mark (u32), all
 // little-endian. They are written when a page gets into the database file. Frames of the write-ahead log have checksums of
-// their own, which SQLite checks when it recovers, and not when it reads them later. Programs without this layer can read
-// such a database; what they write into it will be taken for damage.
+// their own, which SQLite checks when it recovers; this layer checks them whenever a page is read from there, also on its way into the
+// database. Programs without this layer can read such a database; what they write into it will be taken for damage.
 package sumvfs
 
 import (
@@ -258,7 +258,7 @@ func (v *vfs) table(tls *libc.TLS, k kind) (*table, error) {
 }
 
 func (t *table) readPage(tls *libc.TLS, file, buf uintptr, n int32, off int64) int32 {
-	rc := call[func(*libc.TLS, uintptr, uintptr, int32, int64) int32](t.below.FxRead)(tls, file, buf, n, off)
+	rc := t.read(tls, file, buf, n, off)
 	switch {
 	case !isPage(n):
 	case rc == sqlite3.SQLITE_OK && !Whole(memory(buf, n), off):
