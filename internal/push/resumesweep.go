@@ -78,8 +78,9 @@ func (p plainPlace) expireOne(name string, before time.Time) (gone bool, err err
 		return false, err
 	}
 	defer u.close()
-	// The lock is for the old ones: a client that comes back while it is held would hear that somebody else works on its upload.
-	if info, err := u.part.root.Lstat(name + stateSuffix); err == nil && !info.ModTime().Before(before) {
+	// The lock is for the old ones, and those that a process has named and died: a client that comes back while it is held would hear
+	// that somebody else works on its upload.
+	if s, when, err := readState(u.part.root, name); err == nil && !s.Naming && !when.Before(before) {
 		return false, nil
 	}
 	err = u.load()
