@@ -16,8 +16,9 @@ import (
 // breakOverwrite sends the beginning of a file over FTP, and ends before the door has it.
 func breakOverwrite(t *testing.T, store *object.Store, path string) {
 	t.Helper()
-	free := freePort(t)
-	door, err := ftp.New(ftp.Config{Username: "user", Password: "secret", FirstPort: free, LastPort: free}, store, zerolog.Nop())
+	const ports = 100 // of which others take some meanwhile
+	first := min(freePort(t), 1<<16-ports)
+	door, err := ftp.New(ftp.Config{Username: "user", Password: "secret", FirstPort: first, LastPort: first + ports - 1}, store, zerolog.Nop())
 	if err != nil {
 		t.Fatal(err)
 	}
