@@ -30,8 +30,8 @@ type frames struct {
 
 	wrote bool    // the transaction under way has written,
 	from  int64   // from here on: what lies there has no checksums before it is committed
-	check uintptr // SQLite's memory, for a frame that is read with
-	page  int32   // so large a page
+	check uintptr // SQLite's memory for a frame that is read,
+	page  int32   // with a page of so many bytes
 }
 
 // commits says whether SQLite writes the header of a frame that ends a transaction: it has the size of the database then.
