@@ -25,6 +25,7 @@ var layers = map[string]struct {
 	"internal/disk":              {may: "internal/xet internal/object internal/disk/sumvfs golang.org/x/sync golang.org/x/sys modernc.org/sqlite"},
 	"internal/disk/model":        {pure: true},
 	"internal/disk/sumvfs":       {may: "golang.org/x/sys modernc.org/sqlite modernc.org/libc"},
+	"internal/mounttest":         {may: "golang.org/x/sys"},
 	"internal/throttle":          {pure: true},
 	"internal/s3":                {may: "internal/object github.com/julienschmidt/httprouter github.com/rs/zerolog github.com/minio/crc64nvme"},
 	"internal/push":              {may: "internal/object internal/throttle github.com/dunglas/httpsfv github.com/rs/zerolog golang.org/x/sys"},

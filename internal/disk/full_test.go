@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hugbucket/internal/mounttest"
 	"hugbucket/internal/object"
 )
 
@@ -30,7 +31,8 @@ type fullStore struct {
 
 func newFullStore(t *testing.T, minFree int64) *fullStore {
 	t.Helper()
-	mount := mountTmpfs(t, "size=24m")
+	mount := t.TempDir()
+	mounttest.Tmpfs(t, mount, "size=24m")
 	f := &fullStore{dir: filepath.Join(mount, "store"), mount: mount, acked: make(map[string][]byte)}
 	var err error
 	if f.d, err = Open(t.Context(), f.dir, Options{MinFree: minFree}); err != nil {
@@ -141,7 +143,7 @@ func (f *fullStore) plug(t *testing.T) func() {
 // transactions. Puts fail with ErrNoSpace, what was acknowledged is read, nothing half-written stays, keys and buckets are
 // deleted, and when there is room again the same driver goes on.
 func TestFull(t *testing.T) {
-	if !mayMount(t) {
+	if !mounttest.MayMount(t) {
 		return
 	}
 	for _, floor := range []int64{4 << 20, 1} {
@@ -201,7 +203,7 @@ func fillUp(t *testing.T, floor int64) {
 	}
 	unplug()
 
-	remount(t, f.mount, 0, "size=64m")
+	mounttest.Remount(t, f.mount, 0, "size=64m")
 	if err := errors.Join(f.delete(t.Context()), f.s.DeleteBucket(t.Context(), "another")); err != nil {
 		t.Errorf("delete with room again: %v", err)
 	}

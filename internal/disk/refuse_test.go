@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"hugbucket/internal/mounttest"
 )
 
 // snapshot is all that lies below dir: names, modes, times and contents.
@@ -121,15 +123,16 @@ func TestRemoteFileSystemIsRefused(t *testing.T) {
 
 // TestReadOnlyIsRefused mounts a store read-only: modes do not stop root.
 func TestReadOnlyIsRefused(t *testing.T) {
-	if !mayMount(t) {
+	if !mounttest.MayMount(t) {
 		return
 	}
-	mount := mountTmpfs(t, "size=64m")
+	mount := t.TempDir()
+	mounttest.Tmpfs(t, mount, "size=64m")
 	dir := closedStore(t, mount)
-	remount(t, mount, unix.MS_RDONLY, "")
+	mounttest.Remount(t, mount, unix.MS_RDONLY, "")
 	refused(t, mount, dir, Options{}, dir+" is mounted read-only", "mount it for writing")
 	refused(t, mount, filepath.Join(mount, "new", "store"), Options{}, mount+" is mounted read-only")
-	remount(t, mount, 0, "")
+	mounttest.Remount(t, mount, 0, "")
 	openTest(t, dir)
 }
 

@@ -16,17 +16,19 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"hugbucket/internal/mounttest"
 )
 
 // The bugs that an earlier file-bucket had, each as it was met. Those of its daemon have tests in cmd/file-bucketd.
 
 // TestBugPanicOnCreateOrCopyError: an odd name or a full disk had the connection closed without an answer.
 func TestBugPanicOnCreateOrCopyError(t *testing.T) {
-	if !mayMount(t) {
+	if !mounttest.MayMount(t) {
 		return
 	}
 	r := newRig(t)
-	mountTmpfs(t, r.home, "size=1m")
+	mounttest.Tmpfs(t, r.home, "size=1m")
 	r.hooks(&script{pre: ends(hookReplace, "")})
 	for name, req := range map[string]*http.Request{
 		"300 characters":      post("/"+bareToken, simpleForm(strings.Repeat("n", 300), "content")),
@@ -45,12 +47,12 @@ func TestBugPanicOnCreateOrCopyError(t *testing.T) {
 
 // TestBugPartialFileStays: what came before the disk was full, or the client was gone, stayed, and was in the way of the next try.
 func TestBugPartialFileStays(t *testing.T) {
-	if !mayMount(t) {
+	if !mounttest.MayMount(t) {
 		return
 	}
 	for token, place := range map[string]string{bareToken: bareToken + "/x", bareOver: bareOver + "/x"} {
 		r := newRig(t)
-		mountTmpfs(t, r.home, "size=1m")
+		mounttest.Tmpfs(t, r.home, "size=1m")
 		wantAnswer(t, r.push(token, "x", strings.Repeat("x", 2<<20)), 507, "no space left\n")
 		wantAnswer(t, r.do(put("/"+token+"/x", strings.Repeat("x", 2<<20), 2<<20)), 507, "no space left\n")
 		wantAnswer(t, r.do(put("/"+token+"/x", strings.Repeat("x", 2<<20), -1)), 507, "no space left\n")

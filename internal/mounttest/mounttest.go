@@ -1,4 +1,5 @@
-package push
+// Package mounttest mounts small file systems for tests.
+package mounttest
 
 import (
 	"errors"
@@ -10,12 +11,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// namespaceEnv says that this process was started by mayMount.
-const namespaceEnv = "PUSH_TEST_NAMESPACE"
+// namespaceEnv says that this process was started by MayMount.
+const namespaceEnv = "TEST_NAMESPACE"
 
-// mayMount says whether the test may mount file systems. Where it may not, it is run in a process of its own, which is root
+// MayMount says whether the test may mount file systems. Where it may not, it is run in a process of its own, which is root
 // of a user namespace, and there is nothing left to do.
-func mayMount(t *testing.T) bool {
+func MayMount(t *testing.T) bool {
 	t.Helper()
 	probe := t.TempDir()
 	err := unix.Mount("none", probe, "tmpfs", 0, "size=1m")
@@ -46,8 +47,8 @@ func mayMount(t *testing.T) bool {
 	return false
 }
 
-// mountTmpfs makes a directory a small file system, until the test ends.
-func mountTmpfs(t *testing.T, dir, options string) {
+// Tmpfs makes a directory a small file system, until the test ends.
+func Tmpfs(t *testing.T, dir, options string) {
 	t.Helper()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
@@ -60,4 +61,12 @@ func mountTmpfs(t *testing.T, dir, options string) {
 			t.Error(err)
 		}
 	})
+}
+
+// Remount changes flags and options of a file system that Tmpfs has made.
+func Remount(t *testing.T, dir string, flags uintptr, options string) {
+	t.Helper()
+	if err := unix.Mount("none", dir, "tmpfs", unix.MS_REMOUNT|flags, options); err != nil {
+		t.Fatal(err)
+	}
 }
