@@ -24,8 +24,8 @@ import (
 // [8]) and the page. A frame's checksum goes on from that of the one before.
 
 const (
-	walHeader   = 32
-	frameHeader = 24
+	walHeader   = sumvfs.LogHeader
+	frameHeader = sumvfs.FrameHeader
 	// pageSize is that of the catalog.
 	pageSize = 4096
 	walMagic = 0x377f0682 // | 1 when checksums take words as big-endian
@@ -55,9 +55,9 @@ func lostFrame(r io.ReadSeeker) (int, error) {
 	if _, err := io.ReadFull(r, head); err != nil {
 		return -1, ignoreEnd(err)
 	}
+	stored := sumvfs.StoredLogSum(head[24:])
 	orders := []binary.ByteOrder{binary.LittleEndian, binary.BigEndian}
 	for i, order := range orders {
-		stored := sumvfs.StoredLogSum(head[24:])
 		if binary.BigEndian.Uint32(head) == uint32(walMagic|i) && (sumvfs.LogSum{}).Add(order, head[:24]) == stored {
 			scan := logScan{order: order, salt: string(head[16:24]), before: [2]sumvfs.LogSum{stored, stored}, bad: -1}
 			return scan.run(r)
@@ -68,7 +68,7 @@ func lostFrame(r io.ReadSeeker) (int, error) {
 		if _, err := r.Seek(walHeader, io.SeekStart); err != nil {
 			return -1, err
 		}
-		scan := logScan{order: order, before: [2]sumvfs.LogSum{sumvfs.StoredLogSum(head[24:]), (sumvfs.LogSum{}).Add(order, head[:24])}}
+		scan := logScan{order: order, before: [2]sumvfs.LogSum{stored, (sumvfs.LogSum{}).Add(order, head[:24])}}
 		if bad, err := scan.run(r); bad >= 0 || err != nil {
 			return bad, err
 		}

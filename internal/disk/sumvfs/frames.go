@@ -8,10 +8,10 @@ import (
 )
 
 const (
-	// logHeader is how long the header of a log is.
-	logHeader = 32
-	// frameHeader is how long what is written before each page of a log is, https://www.sqlite.org/fileformat2.html#the_wal_file_format
-	frameHeader = 24
+	// LogHeader is how long the header of a log is.
+	LogHeader = 32
+	// FrameHeader is how long what is written before each page of a log is, https://www.sqlite.org/fileformat2.html#the_wal_file_format
+	FrameHeader = 24
 	// framesRoom is how many bytes of a log are gathered: 29 pages of 4 KiB. SQLite's system layer cannot write 128 KiB at once.
 	framesRoom = 120 << 10
 )
@@ -35,7 +35,7 @@ type frames struct {
 }
 
 // commits says whether SQLite writes the header of a frame that ends a transaction: it has the size of the database then.
-func commits(b []byte) bool { return len(b) == frameHeader && binary.BigEndian.Uint32(b[4:]) != 0 }
+func commits(b []byte) bool { return len(b) == FrameHeader && binary.BigEndian.Uint32(b[4:]) != 0 }
 
 func (f *frames) drop() { f.n, f.through, f.wrote = 0, false, false }
 
@@ -131,7 +131,7 @@ func (t *table) readFrames(tls *libc.TLS, file, buf uintptr, n int32, off int64)
 			return rc
 		}
 	}
-	if isPage(n) && off >= logHeader+frameHeader && (!f.wrote || off < f.from) {
+	if isPage(n) && off >= LogHeader+FrameHeader && (!f.wrote || off < f.from) {
 		return t.readFrame(tls, file, f, memory(buf, n), off)
 	}
 	return t.read(tls, file, buf, n, off)
@@ -144,26 +144,26 @@ func (t *table) readFrame(tls *libc.TLS, file uintptr, f *frames, page []byte, o
 	n := int32(len(page))
 	if f.page != n {
 		libc.Xfree(tls, f.check)
-		if f.check, f.page = libc.Xmalloc(tls, sumSize+frameHeader+libc.Tsize_t(n)), n; f.check == 0 {
+		if f.check, f.page = libc.Xmalloc(tls, sumSize+FrameHeader+libc.Tsize_t(n)), n; f.check == 0 {
 			f.page = 0
 			return sqlite3.SQLITE_IOERR_NOMEM
 		}
 	}
-	before := off - frameHeader - int64(n) - frameHeader + sumAt
-	if off == logHeader+frameHeader {
-		before = logHeader - sumSize
+	before := off - FrameHeader - int64(n) - FrameHeader + sumAt
+	if off == LogHeader+FrameHeader {
+		before = LogHeader - sumSize
 	}
 	if rc := t.read(tls, file, f.check, sumSize, before); rc != sqlite3.SQLITE_OK {
 		return rc
 	}
-	if rc := t.read(tls, file, f.check+sumSize, frameHeader+n, off-frameHeader); rc != sqlite3.SQLITE_OK {
+	if rc := t.read(tls, file, f.check+sumSize, FrameHeader+n, off-FrameHeader); rc != sqlite3.SQLITE_OK {
 		return rc
 	}
-	sum, frame := StoredLogSum(memory(f.check, sumSize)), memory(f.check+sumSize, frameHeader+n)
+	sum, frame := StoredLogSum(memory(f.check, sumSize)), memory(f.check+sumSize, FrameHeader+n)
 	stored := StoredLogSum(frame[sumAt:])
 	for _, order := range []binary.ByteOrder{binary.LittleEndian, binary.BigEndian} {
-		if sum.Add(order, frame[:8]).Add(order, frame[frameHeader:]) == stored {
-			copy(page, frame[frameHeader:])
+		if sum.Add(order, frame[:8]).Add(order, frame[FrameHeader:]) == stored {
+			copy(page, frame[FrameHeader:])
 			return sqlite3.SQLITE_OK
 		}
 	}

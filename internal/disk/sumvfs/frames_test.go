@@ -225,7 +225,7 @@ func TestRotInTheLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	mark := bytes.LastIndex(b, []byte("MARKMARKMARK"))
-	frame := logHeader + (mark-logHeader)/(frameHeader+pageSize)*(frameHeader+pageSize)
+	frame := LogHeader + (mark-LogHeader)/(FrameHeader+pageSize)*(FrameHeader+pageSize)
 	read := func() error {
 		other := open(t, path, vfs)
 		defer func() { _ = other.Close() }()
@@ -236,7 +236,7 @@ func TestRotInTheLog(t *testing.T) {
 		}
 		return err
 	}
-	for what, at := range map[string]int{"content": mark, "stored sum": frame + 16, "page": frame + 3, "sum before": frame - frameHeader - pageSize + 23} {
+	for what, at := range map[string]int{"content": mark, "stored sum": frame + 16, "page": frame + 3, "sum before": frame - FrameHeader - pageSize + 23} {
 		flipped := []byte{b[at] ^ 4}
 		if _, err := log.WriteAt(flipped, int64(at)); err != nil {
 			t.Fatal(err)
