@@ -15,12 +15,7 @@ func TestConfigCheckAsksForTheRunnersUser(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can find out what another user may do")
 	}
-	dir := t.TempDir()
-	for _, d := range []string{dir, filepath.Dir(dir)} { // whatever the umask
-		if err := os.Chmod(d, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
+	dir := passableDir(t)
 	hook := filepath.Join(dir, "pre-push.sh")
 	if err := os.WriteFile(hook, []byte("#!/bin/sh\n"), 0o700); err != nil {
 		t.Fatal(err)

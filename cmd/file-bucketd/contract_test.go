@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"maps"
@@ -30,16 +29,7 @@ const (
 // newOriginal is a door with the four keys that an earlier file-bucket knows, and a directory for its hooks.
 func newOriginal(t *testing.T) *hooked {
 	t.Helper()
-	base := t.TempDir()
-	for _, d := range []string{base, filepath.Dir(base)} { // whatever the umask
-		if err := os.Chmod(d, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	h := &hooked{t: t, home: filepath.Join(base, "files"), dir: filepath.Join(base, "hooks"), log: &bytes.Buffer{}}
-	if err := os.Mkdir(h.dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	h, base := hookedDirs(t)
 	path := filepath.Join(base, "config.json")
 	text := fmt.Sprintf("{\n \"buckets\": [%q, %q, %q],\n \"port\": 1234,\n \"home\": %q,\n \"host\": \"0.0.0.0\"\n}\n", listed, another, based, h.home)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {

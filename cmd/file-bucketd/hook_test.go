@@ -32,19 +32,26 @@ type hooked struct {
 	log  *bytes.Buffer
 }
 
-// newHooked is a door of which a runner runs the hooks, or which has them as children.
-func newHooked(t *testing.T, failure string, runner bool) *hooked {
+// hookedDirs is a door that is not opened yet, with directories below base that nobody else may write to.
+func hookedDirs(t *testing.T) (h *hooked, base string) {
 	t.Helper()
-	base := t.TempDir()
+	base = t.TempDir()
 	for _, d := range []string{base, filepath.Dir(base)} { // whatever the umask
 		if err := os.Chmod(d, 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	h := &hooked{t: t, home: filepath.Join(base, "files"), dir: filepath.Join(base, "hooks"), log: &bytes.Buffer{}}
+	h = &hooked{t: t, home: filepath.Join(base, "files"), dir: filepath.Join(base, "hooks"), log: &bytes.Buffer{}}
 	if err := os.Mkdir(h.dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	return h, base
+}
+
+// newHooked is a door of which a runner runs the hooks, or which has them as children.
+func newHooked(t *testing.T, failure string, runner bool) *hooked {
+	t.Helper()
+	h, base := hookedDirs(t)
 	path := filepath.Join(base, "config.json")
 	text := fmt.Appendf(nil, `{"home": %q, "storage": {"path": %q}, "hooks": {"dir": %q, "timeout": "1s", "failure": %q},
 "buckets": ["bare-token", {"name": "db01", "token": "token-one"}]}`, h.home, filepath.Join(base, "store"), h.dir, failure)

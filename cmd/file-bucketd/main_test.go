@@ -40,6 +40,34 @@ func (l logLines) next(message string) map[string]any {
 	return nil
 }
 
+// drain reads what else the daemon logs, or that would block.
+func (l logLines) drain() {
+	go func() {
+		for l.scan.Scan() {
+			continue
+		}
+	}()
+}
+
+// start runs a daemon until end is called, which must be after drain.
+func start(t *testing.T, config string) (log logLines, end func()) {
+	t.Helper()
+	logs, stderr := io.Pipe()
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- run(ctx, []string{"--config", config}, io.Discard, stderr)
+		stderr.Close() //nolint:errcheck // a pipe
+	}()
+	return logLines{t, bufio.NewScanner(logs)}, func() {
+		t.Helper()
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // post pushes a file and returns the status.
 func post(t *testing.T, url, name, content string) int {
 	t.Helper()
@@ -79,14 +107,7 @@ func TestPushAndReload(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "config.json")
 	writeConfig(t, path, dir, `"buckets": ["bare-token", {"name": "db01", "token": "token-one"}]`)
-	logs, stderr := io.Pipe()
-	log := logLines{t, bufio.NewScanner(logs)}
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() {
-		ended <- run(ctx, []string{"--config", path}, io.Discard, stderr)
-		stderr.Close() //nolint:errcheck // a pipe
-	}()
+	log, end := start(t, path)
 	url := fmt.Sprintf("http://%s/", log.next("serving")["address"])
 	statuses := make(chan int, 1)
 	send := func(token, name string, want int) {
@@ -141,15 +162,8 @@ func TestPushAndReload(t *testing.T) {
 		send("token-two", "d.tar", http.StatusForbidden)
 	}
 
-	go func() {
-		for log.scan.Scan() {
-			continue // drained, or the daemon would block
-		}
-	}()
-	stop()
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
+	log.drain()
+	end()
 }
 
 func TestHelp(t *testing.T) {

@@ -1,12 +1,9 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -25,14 +22,7 @@ func TestBehindProxyOverIPv6(t *testing.T) {
 			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			logs, stderr := io.Pipe()
-			log := logLines{t, bufio.NewScanner(logs)}
-			ctx, stop := context.WithCancel(t.Context())
-			ended := make(chan error, 1)
-			go func() {
-				ended <- run(ctx, []string{"--config", path}, io.Discard, stderr)
-				stderr.Close() //nolint:errcheck // a pipe
-			}()
+			log, end := start(t, path)
 			url := fmt.Sprintf("http://%s/no-such-token", log.next("serving")["address"])
 			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, bytes.NewReader(nil))
 			if err != nil {
@@ -56,18 +46,11 @@ func TestBehindProxyOverIPv6(t *testing.T) {
 			if line["message"] != "auth failure bucket=? remote="+remote+" token=no-" || line["remote"] != remote {
 				t.Errorf("line %v", line)
 			}
-			go func() {
-				for log.scan.Scan() {
-					continue // drained, or the daemon would block
-				}
-			}()
+			log.drain()
 			if err := <-answered; err != nil {
 				t.Error(err)
 			}
-			stop()
-			if err := <-ended; err != nil {
-				t.Error(err)
-			}
+			end()
 		})
 	}
 }

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bufio"
-	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -53,23 +51,11 @@ func TestUploadOutlivesTheDaemon(t *testing.T) {
 // daemonFor runs a daemon while f runs.
 func daemonFor(t *testing.T, config string, f func(url string)) {
 	t.Helper()
-	logs, stderr := io.Pipe()
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() {
-		ended <- run(ctx, []string{"--config", config}, io.Discard, stderr)
-		stderr.Close() //nolint:errcheck // a pipe
-	}()
-	log := logLines{t, bufio.NewScanner(logs)}
+	log, end := start(t, config)
 	url := fmt.Sprintf("http://%s", log.next("serving")["address"])
-	go func() {
-		_, _ = io.Copy(io.Discard, logs) // or the daemon would block
-	}()
+	log.drain()
 	f(url)
-	stop()
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
+	end()
 }
 
 // ask sends a request of tus; more are pairs of a header and its value.
