@@ -107,7 +107,7 @@ func (d *Driver) newChecker(opts CheckOptions, report func(Problem)) *checker {
 		bad: make(map[int64]error), hurt: make(map[int64]error),
 	}
 	c.steps = []func(context.Context) error{
-		c.databases, c.checkXorbs, c.checkPlaces, c.checkFiles, c.checkUploads, c.checkParts, c.checkKeys, c.checkKept,
+		c.databases, c.checkRedo, c.checkXorbs, c.checkPlaces, c.checkFiles, c.checkUploads, c.checkParts, c.checkKeys, c.checkKept,
 	}
 	if opts.Rate > 0 {
 		c.limit = &limiter{rate: opts.Rate}

@@ -215,6 +215,11 @@ func (d *Driver) lives(id int64) (alive bool, err error) {
 		return false, err
 	}
 	defer func() { err = errors.Join(err, d.commit.lock.unlock()) }()
+	return d.livesLocked(id)
+}
+
+// livesLocked is lives for another process, for who holds the lock of the catalog.
+func (d *Driver) livesLocked(id int64) (alive bool, err error) {
 	lock, err := tryLock(d.procLock(id))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

@@ -36,17 +36,17 @@ type committer struct {
 	d        *Driver
 	db       *sql.DB
 	walPath  string
-	lock     *lockFile     // between processes
-	bodies   chan *request // that bring bytes for a pack
-	plain    chan *request // that bring none
-	turn     chan struct{} // holds a token when the next group may be appended
-	appended chan *group   // whose bytes are durable; closed when no more come
-	stopped  chan struct{} // closed when nobody answers requests any more
-	packs    packs
-	body     []byte                    // of the group before, to be used again; of appendBodies
+	lock     *lockFile                 // between processes
+	bodies   chan *request             // that bring bytes for a pack
+	small    chan *request             // that bring few, or none
+	turn     chan struct{}             // holds a token when the next group may be appended
+	appended chan *group               // whose bytes are durable; closed when no more come
+	stopped  chan struct{}             // closed when nobody answers requests any more
+	large    appender                  // of appendBodies
+	few      appender                  // of run
 	lookedAt atomic.Pointer[time.Time] // when lookForOthers was last called
 	othersAt atomic.Pointer[time.Time] // and when it last found something
-	sealing  []string                  // packs to be marked sealed in the next transaction
+	sealing  []*pack                   // to be marked sealed in the next transaction
 	commits  atomic.Int64              // transactions so far
 	arrived  map[int64]time.Time       // what this process has last written of buckets into which something came; of run
 
@@ -70,6 +70,7 @@ type writeStatements struct {
 	fileDamaged, moveFile, delRefs    *sql.Stmt
 	fileReadable                      *sql.Stmt
 	insertRef, putPack, sealPack      *sql.Stmt
+	putRedo, delRedo                  *sql.Stmt
 	anyUpload, openUpload, doneUpload *sql.Stmt
 	putPart, partFiles, delParts      *sql.Stmt
 	putUpload, delUpload              *sql.Stmt
@@ -79,10 +80,10 @@ type writeStatements struct {
 func newCommitter(ctx context.Context, d *Driver, db *sql.DB, lock *lockFile) (*committer, error) {
 	c := &committer{
 		d: d, db: db, lock: lock, walPath: filepath.Join(d.dir, "catalog.db-wal"),
-		bodies: make(chan *request), plain: make(chan *request), turn: make(chan struct{}, 1), appended: make(chan *group), stopped: make(chan struct{}),
+		bodies: make(chan *request), small: make(chan *request), turn: make(chan struct{}, 1), appended: make(chan *group), stopped: make(chan struct{}),
 		walNext: walLimit, arrived: make(map[int64]time.Time),
 	}
-	c.packs.d = d
+	c.large.d, c.few.d, c.few.redo = d, d, true
 	c.turn <- struct{}{}
 	var err error
 	if c.conn, err = db.Conn(ctx); err != nil {
@@ -123,6 +124,8 @@ func (c *committer) queries() map[**sql.Stmt]string {
 		&c.st.putPack: `INSERT INTO packs (file, proc, sealed, size) VALUES (?, ?, 0, ?)
 			ON CONFLICT (file) DO UPDATE SET size = excluded.size`,
 		&c.st.sealPack: `UPDATE packs SET sealed = 1 WHERE file = ?`,
+		&c.st.putRedo:  `INSERT INTO redo (file, off, sum, bytes) VALUES (?, ?, ?, ?)`,
+		&c.st.delRedo:  `DELETE FROM redo WHERE file = ?`,
 
 		&c.st.moveXorb: `UPDATE xorbs SET file = ?, off = ?, len = ?, packed = 0 WHERE id = ?`,
 		&c.st.trash: `INSERT INTO trash (file, epoch) SELECT file, ?1 FROM xorbs
@@ -242,10 +245,16 @@ func (c *committer) cutLog(ctx context.Context) {
 	_ = c.lock.unlock() // what fails here fails again with the next commit, and is told there
 }
 
-// sealPacks marks the packs that were sealed since.
+// sealPacks marks the packs that were sealed since. What of one may not be durable stays in redo until another process replays it.
 func (c *committer) sealPacks(ctx context.Context) error {
-	for _, name := range c.sealing {
-		if _, err := c.st.sealPack.ExecContext(ctx, name); err != nil {
+	for _, p := range c.sealing {
+		if _, err := c.st.sealPack.ExecContext(ctx, p.name); err != nil {
+			return err
+		}
+		if p.torn {
+			continue
+		}
+		if _, err := c.st.delRedo.ExecContext(ctx, p.name); err != nil {
 			return err
 		}
 	}

@@ -34,6 +34,7 @@ type Options struct {
 	fs       fsys                   // for tests; the directory when nil
 	vfs      string                 // for tests; sums when empty
 	packSize int64                  // for tests; packSize when 0
+	redoKept int64                  // for tests; redoKept when 0
 	fsKind   func(dir string) int64 // for tests; fsKind when nil
 	idle     bool                   // for tests; nothing is done by the clock: no sweep, no tick, no index
 }
@@ -60,6 +61,7 @@ type Driver struct {
 	warn  func(text string) // of Options, never nil
 	floor int64
 	pack  int64 // size at which packs are sealed
+	redo  int64 // how much of a pack may be waiting for its sync
 
 	catalog uint64 // inode of catalog.db
 
@@ -125,6 +127,7 @@ func open(ctx context.Context, dir string, opts Options) (_ *Driver, err error) 
 	}
 	d := &Driver{
 		dir: dir, fs: opts.fs, now: time.Now, vfs: cmp.Or(opts.vfs, sums), floor: opts.MinFree, pack: cmp.Or(opts.packSize, packSize),
+		redo:        cmp.Or(opts.redoKept, redoKept),
 		mayRemember: rememberAll,
 	}
 	if d.fs == nil {
@@ -167,6 +170,9 @@ func open(ctx context.Context, dir string, opts Options) (_ *Driver, err error) 
 		return nil, err
 	}
 	undo = append(undo, d.reads.close)
+	if err := d.commit.replay(ctx); err != nil {
+		return nil, err
+	}
 	d.files = newFileCache(d.fs)
 	d.sound.now = time.Now
 	d.xorbs = newXorbCache()

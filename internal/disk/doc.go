@@ -24,7 +24,7 @@
 // # Order
 //
 // Bytes before rows before keys: a commit appends, syncs, and then makes one transaction of all rows and keys; the
-// client is answered after that. Deletion runs the other way. A crash leaves bytes that no row names, never a row
+// client is answered after that. Of few bytes, the transaction brings a copy in place of the sync (redo.go). Deletion runs the other way. A crash leaves bytes that no row names, never a row
 // without its bytes. Names of files are never used twice. Directories that files were removed from are synced before the
 // row of their process goes: nobody would sweep what a power cut brings back.
 //

@@ -64,7 +64,7 @@ func (d *Driver) dropForeignLog() (fresh bool, err error) {
 }
 
 // settleFresh makes a fresh catalog that of the store: no process is known that could be swept after, packs only grow under
-// those who made them, ids go on behind those that names of files bear, and all of that is in the file when it returns. The
+// those who made them, nothing is replayed (packs that were copied have it, and these may be others), ids go on behind those that names of files bear, and all of that is in the file when it returns. The
 // caller holds the lock of the database, and nobody else has it open.
 func (d *Driver) settleFresh(ctx context.Context, db *sql.DB) error {
 	last, err := lastNamed(d.fs)
@@ -79,7 +79,7 @@ func (d *Driver) settleFresh(ctx context.Context, db *sql.DB) error {
 	if mark == freshBackup {
 		sealed = 2 // what came after the backup may be in them, and has no rows
 	}
-	if _, err := db.ExecContext(ctx, `BEGIN IMMEDIATE; DELETE FROM procs; UPDATE packs SET sealed = max(?1, sealed);
+	if _, err := db.ExecContext(ctx, `BEGIN IMMEDIATE; DELETE FROM procs; DELETE FROM redo; UPDATE packs SET sealed = max(?1, sealed);
 		PRAGMA application_id = 0; `+raiseProcs+` COMMIT`, sealed, last); err != nil {
 		return fmt.Errorf("catalog.db: %w", sqlError(err))
 	}

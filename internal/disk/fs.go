@@ -19,6 +19,8 @@ type fsys interface {
 	create(name string) (file, error)
 	// open opens a file for reading.
 	open(name string) (file, error)
+	// edit opens a file that is there, for reading and writing.
+	edit(name string) (file, error)
 	// rename fails when to exists.
 	rename(from, to string) error
 	remove(name string) error
@@ -58,6 +60,14 @@ func (root osFS) create(name string) (file, error) {
 
 func (root osFS) open(name string) (file, error) {
 	f, err := os.Open(root.path(name))
+	if err != nil {
+		return nil, err
+	}
+	return osFile{f}, nil
+}
+
+func (root osFS) edit(name string) (file, error) {
+	f, err := os.OpenFile(root.path(name), os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
 	}

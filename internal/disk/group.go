@@ -62,8 +62,8 @@ func (c *committer) submit(ctx context.Context, r *request) error {
 		return err
 	}
 	r.done = make(chan struct{})
-	queue := c.plain
-	if r.bytes() > 0 {
+	queue := c.small
+	if r.bytes() > redoRequest {
 		queue = c.bodies
 	}
 	select {
@@ -83,6 +83,8 @@ type group struct {
 	pack     *pack               // that it was appended to; nil when it brought no bytes
 	size     int64               // of the pack then
 	sealed   []*pack             // that were ended before
+	redo     []byte              // what was appended last, when that may not be durable; valid until the next is appended
+	synced   bool                // all of the pack is durable that was not
 	turn     bool                // it was appended, and the next may not be yet
 	arrived  map[int64]time.Time // what it says of buckets into which something comes
 }
@@ -100,7 +102,7 @@ func (c *committer) appendBodies(ctx context.Context) {
 		}
 		<-c.turn
 		g := &group{requests: gather(first, c.bodies), turn: true}
-		c.appendBytes(ctx, g)
+		c.appendBytes(ctx, g, &c.large)
 		c.appended <- g
 	}
 }
@@ -128,7 +130,7 @@ func gather(r *request, queue <-chan *request) []*request {
 	return out
 }
 
-// run commits groups, and what brings no bytes, until no more come.
+// run commits groups that were appended, and such of what brings few bytes or none, until no more come.
 func (c *committer) run(ctx context.Context) {
 	defer close(c.stopped)
 	for {
@@ -139,8 +141,9 @@ func (c *committer) run(ctx context.Context) {
 			if !more {
 				return
 			}
-		case r := <-c.plain:
-			g = &group{requests: gather(r, c.plain)}
+		case r := <-c.small:
+			g = &group{requests: gather(r, c.small)}
+			c.appendBytes(ctx, g, &c.few)
 		}
 		c.commit(ctx, g)
 	}
@@ -163,7 +166,8 @@ func (c *committer) commit(ctx context.Context, g *group) {
 		c.sealing = c.sealing[:0]
 		maps.Copy(c.arrived, g.arrived)
 	} else {
-		c.packs.doubt.Store(true)
+		c.large.doubt.Store(true)
+		c.few.doubt.Store(true)
 		if unsure {
 			c.d.litter.Store(true) // a pack that no row names
 		} else {
@@ -220,6 +224,9 @@ func (c *committer) writeGroup(ctx context.Context, g *group, noRoom error) erro
 		if _, err := c.st.putPack.ExecContext(ctx, g.pack.name, c.d.proc.id, g.size); err != nil {
 			return err
 		}
+		if err := c.writeRedo(ctx, g); err != nil {
+			return err
+		}
 	}
 	if err := c.sealPacks(ctx); err != nil {
 		return err
@@ -261,7 +268,10 @@ func (c *committer) others() bool {
 func (c *committer) retire(sealed []*pack) {
 	for _, p := range sealed {
 		if p.named {
-			c.sealing = append(c.sealing, p.name)
+			c.sealing = append(c.sealing, p)
+			if p.torn {
+				c.d.litter.Store(true) // for the sweep to replay
+			}
 		} else if c.d.remove(p.name) != nil {
 			c.d.litter.Store(true)
 		}
@@ -287,11 +297,17 @@ func (c *committer) answer(g *group, err error) {
 	c.d.index.note(last)
 }
 
-// appendBytes puts the small xorbs of a group into the pack, with one write and one sync. An error is that of the requests
+// appender appends what groups bring, for one goroutine alone.
+type appender struct {
+	packs
+	body []byte // of the group before, to be used again
+}
+
+// appendBytes puts the small xorbs of a group into a pack, with one write and at most one sync. An error is that of the requests
 // that brought some.
-func (c *committer) appendBytes(ctx context.Context, g *group) {
+func (c *committer) appendBytes(ctx context.Context, g *group, to *appender) {
 	c.spare(ctx, g)
-	body := c.body[:0]
+	body := to.body[:0]
 	var xorbs []*stagedXorb
 	placed := make(map[xet.Hash]place)
 	for _, r := range g.requests {
@@ -312,9 +328,9 @@ func (c *committer) appendBytes(ctx context.Context, g *group) {
 	if len(xorbs) == 0 {
 		return
 	}
-	off, err := c.packs.append(g, body)
-	if c.body = body; cap(body) > keepBody {
-		c.body = nil
+	off, err := to.append(g, body)
+	if to.body = body; cap(body) > keepBody {
+		to.body = nil
 	}
 	for _, x := range xorbs {
 		if err == nil {

@@ -106,6 +106,9 @@ func (w *cutWriter) run(ctx context.Context, d *Driver) {
 	w.put(ctx, "small", w.body(3000), object.Condition{})
 	w.put(ctx, "big", big, object.Condition{})
 	w.put(ctx, "small", small, object.Condition{})
+	for i := range 8 { // rows of redo come, and go when enough of them have
+		w.put(ctx, fmt.Sprint("tiny", i%3), w.body(2500+i), object.Condition{})
+	}
 	w.step("copy", map[string]string{at("copy"): big}, func() error {
 		_, err := w.s.Copy(ctx, object.CopyOptions{FromBucket: "bucket", FromKey: at("big"), ToBucket: "bucket", ToKey: at("copy")})
 		return err
@@ -141,6 +144,7 @@ func (w *cutWriter) run(ctx context.Context, d *Driver) {
 	w.put(ctx, "more", w.body(100_000), object.Condition{})
 	w.step("delete bucket", map[string]string{w.name: deleted}, func() error { return w.s.DeleteBucket(ctx, w.name) })
 	w.put(ctx, "large", w.body(1_200_000), object.Condition{})
+	w.put(ctx, "last", w.body(4000), object.Condition{})
 }
 
 // record runs processes on a new store: one that dies, one that sweeps after it, and two at once, with several writers.

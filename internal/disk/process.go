@@ -152,11 +152,14 @@ func (d *Driver) procLock(id int64) string {
 	return filepath.Join(d.dir, "procs", fmt.Sprint(id))
 }
 
-// unregister seals the pack and takes this process out of the catalog.
+// unregister seals the packs and takes this process out of the catalog.
 func (c *committer) unregister() error {
 	p := c.d.proc
-	errs := []error{c.packs.seal()}
-	c.retire(c.packs.sealed)
+	var errs []error
+	for _, a := range []*appender{&c.large, &c.few} {
+		errs = append(errs, a.seal())
+		c.retire(a.sealed)
+	}
 	if err := c.d.syncLeft(); err != nil {
 		c.d.litter.Store(true)
 		errs = append(errs, err)

@@ -159,7 +159,7 @@ func (b *builder) garbage() *source {
 
 // all makes the catalog.
 func (b *builder) all(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{b.sequences, b.content, b.twins} {
+	for _, step := range []func(context.Context) error{b.sequences, b.replay, b.content, b.twins} {
 		if err := step(ctx); err != nil {
 			return err
 		}

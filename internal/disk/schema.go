@@ -6,7 +6,8 @@ package disk
 //	2  xorbs say how many chunks and bytes they hold
 //	3  uploads have indexes, and keys say of which parts their objects are, and what doors note of them
 //	4  buckets say when something last came into them
-const format = 4
+//	5  bytes in packs that are not durable yet are in redo
+const format = 5
 
 // catalogSchema. Ids are never reused (AUTOINCREMENT), so that a stale hint cannot hit something new.
 //
@@ -16,7 +17,7 @@ const format = 4
 // are the number of a xorb's chunks and the sum of their bytes, not compressed; packed is 1 when it was compressed as well as
 // can be. packs.sealed is 0 while the pack grows, 1 when it does not any more, and 2 when bytes that no row names may be
 // somebody's all the same, because the catalog is an older one than the pack. trash.epoch is the one that all processes must
-// have come to before the file may go. buckets.arrived is when something last came into the bucket, as arrival.go has it, in ms
+// have come to before the file may go. redo.sum is redoSum. buckets.arrived is when something last came into the bucket, as arrival.go has it, in ms
 // since 1970; 0 is never. uploads.done is 1 when it was completed: it has no parts then, and is kept to answer again until it
 // expires. A part that comes again gets a new id. info and terms are drawn in row.go and rowupload.go.
 const catalogSchema = `
@@ -75,6 +76,13 @@ CREATE TABLE packs (
 	sealed INTEGER NOT NULL,
 	size   INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE redo (
+	id    INTEGER PRIMARY KEY AUTOINCREMENT,
+	file  TEXT NOT NULL,
+	off   INTEGER NOT NULL,
+	sum   INTEGER NOT NULL,
+	bytes BLOB NOT NULL
+);
 CREATE TABLE trash (
 	file  TEXT PRIMARY KEY,
 	epoch INTEGER NOT NULL

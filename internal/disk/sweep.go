@@ -18,7 +18,7 @@ func (d *Driver) sweep(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var errs []error
+	errs := []error{d.commit.replay(ctx)}
 	for _, id := range ids {
 		if ctx.Err() != nil {
 			break

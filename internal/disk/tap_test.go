@@ -55,7 +55,7 @@ func newTap(t *testing.T) *tap {
 
 // options are those of a driver that on sees.
 func (p *tap) options(dir string) Options {
-	return Options{fs: tapFS{osFS(dir), p}, vfs: p.vfs, idle: true, packSize: 150_000}
+	return Options{fs: tapFS{osFS(dir), p}, vfs: p.vfs, idle: true, packSize: 150_000, redoKept: 12_000}
 }
 
 type tapFS struct {
@@ -73,6 +73,11 @@ func (f tapFS) create(name string) (file, error) {
 
 func (f tapFS) open(name string) (file, error) {
 	opened, err := f.fsys.open(name)
+	return tapFile{opened, f.tap, name}, err
+}
+
+func (f tapFS) edit(name string) (file, error) {
+	opened, err := f.fsys.edit(name)
 	return tapFile{opened, f.tap, name}, err
 }
 

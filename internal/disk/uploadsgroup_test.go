@@ -47,7 +47,7 @@ func (f *heldFS) together(t *testing.T, d *Driver, s *object.Store, n int, do fu
 	g := &group{}
 	for range n {
 		select {
-		case r := <-d.commit.plain:
+		case r := <-d.commit.small:
 			g.requests = append(g.requests, r)
 			continue
 		case <-over:
