@@ -133,19 +133,55 @@ func gather(r *request, queue <-chan *request) []*request {
 // run commits groups that were appended, and such of what brings few bytes or none, until no more come.
 func (c *committer) run(ctx context.Context) {
 	defer close(c.stopped)
+	var p patience
+	answered := time.Now()
 	for {
-		var g *group
-		var more bool
+		var first *request
+		g, more, waiting := (*group)(nil), true, true
 		select {
 		case g, more = <-c.appended:
-			if !more {
-				return
+		case first = <-c.small:
+		default:
+			waiting = false
+			select {
+			case g, more = <-c.appended:
+			case first = <-c.small:
 			}
-		case r := <-c.small:
-			g = &group{requests: gather(r, c.small)}
+		}
+		if !more {
+			return
+		}
+		if g == nil {
+			g = &group{requests: gather(first, c.small)}
+			c.await(g, &p, time.Since(answered), waiting)
 			c.appendBytes(ctx, g, &c.few)
 		}
+		begun := time.Now()
 		c.commit(ctx, g)
+		answered = time.Now()
+		if first == nil {
+			p.got(0, 0) // they do not come to this queue
+			continue
+		}
+		p.got(len(g.requests), answered.Sub(begun))
+	}
+}
+
+// await adds to a group of small requests those that come soon.
+func (c *committer) await(g *group, p *patience, passed time.Duration, waiting bool) {
+	want, most := p.wants(len(g.requests), passed, waiting)
+	if most == 0 {
+		return
+	}
+	t := time.NewTimer(most)
+	defer t.Stop()
+	for len(g.requests) < want {
+		select {
+		case r := <-c.small:
+			g.requests = append(g.requests, r)
+		case <-t.C:
+			return
+		}
 	}
 }
 
