@@ -47,7 +47,7 @@ func openWith(cfg *config.Config, store *object.Store, log zerolog.Logger, scrip
 	return &daemon.Door{
 		Handler:  srv,
 		Refusals: srv.Refusals,
-		Tend:     srv.Tend,
+		Expire:   srv.Expire,
 		Drain:    srv.Drain,
 		Reload: func(cfg *config.Config) error {
 			// The list and nothing else: the socket, the store and the home are those of the start.

@@ -45,7 +45,7 @@ func open(cfg *config.Config, store *object.Store, log zerolog.Logger) (*daemon.
 		log.Warn().Msg("no access key is configured: everybody may read, write and delete everything")
 		status = "ANONYMOUS: everybody may read, write and delete everything"
 	}
-	return &daemon.Door{Handler: srv, Tend: srv.Tend, Status: status}, nil
+	return &daemon.Door{Handler: srv, Expire: srv.Expire, Status: status}, nil
 }
 
 func s3Config(cfg *config.Config) s3.Config {

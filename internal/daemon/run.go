@@ -61,8 +61,9 @@ type Door struct {
 	Reload func(*config.Config) error
 	// Drain tells what Handler does that it should end soon, when the daemon begins to stop. It must not wait. It may be nil.
 	Drain func()
-	// Tend is what the door has to do beside serving, until ctx ends. It may be nil.
-	Tend func(ctx context.Context)
+	// Expire drops uploads that were abandoned, and returns how many that were, also beside an error. It is called while the door serves.
+	// It may be nil.
+	Expire func(ctx context.Context) (int, error)
 	// Status says in a few words what an administrator must know all the time. It may be empty.
 	Status string
 }
@@ -304,14 +305,12 @@ func (p Program) serve(c *control, cfg *config.Config, store *object.Store, log 
 		measures.run(watching)
 	}()
 	defer func() { stopWatching(); <-measured }()
-	tended := make(chan struct{})
+	expired := make(chan struct{})
 	go func() {
-		defer close(tended)
-		if door.Tend != nil {
-			door.Tend(watching)
-		}
+		defer close(expired)
+		expireUploads(watching, door, log)
 	}()
-	defer func() { stopWatching(); <-tended }()
+	defer func() { stopWatching(); <-expired }()
 
 	figures, stopFigures := env.ticks()
 	defer stopFigures()

@@ -200,21 +200,22 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// What a door does beside serving ends before the store is closed.
-func TestTend(t *testing.T) {
+// What drops uploads ends before the store is closed.
+func TestExpireEndsBeforeStore(t *testing.T) {
 	p := testProgram(hello)
 	open := p.Open
 	begun, ended := make(chan struct{}), make(chan struct{})
 	var store *driver
 	p.Open = func(cfg *config.Config, s *object.Store, log zerolog.Logger) (*Door, error) {
 		door, err := open(cfg, s, log)
-		door.Tend = func(ctx context.Context) {
+		door.Expire = func(ctx context.Context) (int, error) {
 			close(begun)
 			<-ctx.Done()
 			if store.closed.Load() {
 				t.Error("the store was closed before")
 			}
 			close(ended)
+			return 0, nil
 		}
 		return door, err
 	}

@@ -33,7 +33,7 @@ type Config struct {
 	Hooks Hooks
 	// AllowFailedHooks lets a push through when pre-push.sh cannot be run, is killed, or ends with a code that means nothing.
 	AllowFailedHooks bool
-	// UploadExpiry is after how long without content Tend drops a resumable upload; 0 is never.
+	// UploadExpiry is after how long without content Expire drops a resumable upload; 0 is never.
 	UploadExpiry time.Duration
 	// Outlast returns a request's context without the end that its client puts to it; context.WithoutCancel when nil.
 	Outlast func(context.Context) context.Context

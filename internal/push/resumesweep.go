@@ -137,34 +137,12 @@ func (p plainPlace) forgetDone() error {
 	return nil
 }
 
-// Tend drops uploads to which nothing has happened for Config.UploadExpiry, now and once an hour, until ctx ends. Those of the
-// object store may be another door's.
-func (s *Server) Tend(ctx context.Context) {
+// Expire drops uploads to which nothing has happened for Config.UploadExpiry, and returns how many that were, also beside an error.
+// Those of the object store may be another door's.
+func (s *Server) Expire(ctx context.Context) (int, error) {
 	if s.expiry == 0 {
-		return
+		return 0, nil
 	}
-	tick := time.NewTicker(time.Hour)
-	defer tick.Stop()
-	for {
-		n, err := s.expire(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		if err != nil {
-			s.log.Error().Err(err).Msg("abandoned uploads could not be dropped")
-		}
-		if n > 0 {
-			s.log.Info().Int("uploads", n).Msg("dropped abandoned uploads")
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
-}
-
-func (s *Server) expire(ctx context.Context) (int, error) {
 	n, err := s.objects.ExpireUploads(ctx, s.expiry)
 	if s.home != "" {
 		err = errors.Join(err, forgetDues(s.home, s.now().Add(-s.expiry), s.log))

@@ -197,7 +197,7 @@ func TestUploadsWithinQuota(t *testing.T) {
 		}
 		url = r.begin(token, 6) // that was room at once
 		clock = clock.Add(time.Hour + time.Minute)
-		if n, err := r.door.expire(t.Context()); n != 1 || err != nil {
+		if n, err := r.door.Expire(t.Context()); n != 1 || err != nil {
 			t.Errorf("dropped %d, %v", n, err)
 		}
 		wantAnswer(t, r.ask("HEAD", url, nil), 404, "")
@@ -221,7 +221,7 @@ func TestUploadOfAnotherProcess(t *testing.T) {
 	r.again()
 	r.door.expiry = time.Nanosecond
 	wantAnswer(t, r.patch(url, 0, "XXX"), 423, "another request")
-	if n, err := r.door.expire(t.Context()); n != 0 || err != nil {
+	if n, err := r.door.Expire(t.Context()); n != 0 || err != nil {
 		t.Errorf("dropped %d, %v", n, err)
 	}
 	if err := u.write(t.Context(), strings.NewReader("con")); err != nil {
@@ -270,7 +270,7 @@ func TestUploadsOfARevokedTokenExpire(t *testing.T) {
 	}
 	later := time.Now().Add(2 * time.Hour)
 	r.door.now = func() time.Time { return later }
-	if n, err := r.door.expire(t.Context()); n != 1 || err != nil {
+	if n, err := r.door.Expire(t.Context()); n != 1 || err != nil {
 		t.Errorf("dropped %d, %v", n, err)
 	}
 	r.wantStored(map[string]string{bareToken + "/y": "content"})
@@ -330,11 +330,10 @@ func TestTypeOfUpload(t *testing.T) {
 	}
 }
 
-// TestTendUploads: uploads are dropped within an hour of their expiry, and a failure is not the end of it.
-func TestTendUploads(t *testing.T) {
+// TestExpire: uploads are dropped when they expire, and a failure is not the end of it.
+func TestExpire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &failing{Driver: objecttest.NewMemory()}
-		d.fails.Store(true)
 		logs := &logs{}
 		door, err := New(object.New(d, object.Config{}), Config{Buckets: buckets()[1:2], UploadExpiry: 24 * time.Hour}, zerolog.New(logs))
 		if err != nil {
@@ -342,32 +341,27 @@ func TestTendUploads(t *testing.T) {
 		}
 		r := tusRig{&rig{t: t, door: door, logs: logs}}
 		url := r.begin(nameToken, 8)
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			door.Tend(ctx)
-		}()
-		at := func(d time.Duration, status int) {
+		drops := func(want, status int) {
 			t.Helper()
-			<-time.After(d) // the clock is the bubble's
-			synctest.Wait()
+			n, err := door.Expire(t.Context())
+			if n != want || (err != nil) != d.fails.Load() {
+				t.Errorf("dropped %d, %v, want %d", n, err, want)
+			}
 			if w := r.ask("HEAD", url, nil); w.Code != status {
-				t.Errorf("%v later: %d", d, w.Code)
+				t.Errorf("status %d, want %d", w.Code, status)
 			}
 		}
-		at(24*time.Hour+time.Minute, 200)
+		<-time.After(23 * time.Hour) // the clock is the bubble's
+		drops(0, 200)
+		<-time.After(2 * time.Hour)
+		d.fails.Store(true)
+		drops(0, 200)
 		d.fails.Store(false)
-		at(time.Hour, 404)
-		cancel()
-		<-done
-		for _, want := range []string{"cause", `"uploads":1`} {
-			if !strings.Contains(logs.String(), want) {
-				t.Errorf("the log does not say %s: %s", want, logs)
-			}
-		}
+		drops(1, 404)
+		url = r.begin(nameToken, 8)
 		door.expiry = 0
-		door.Tend(t.Context()) // has nothing to wait for
+		<-time.After(100 * time.Hour)
+		drops(0, 200)
 	})
 }
 

@@ -355,7 +355,7 @@ func TestHookThatNobodyCameFor(t *testing.T) {
 	for _, row := range []struct{ minutes, left int }{{59, 2}, {61, 1}} {
 		clock := time.Now().Add(time.Duration(row.minutes) * time.Minute)
 		r.door.now = func() time.Time { return clock }
-		if _, err := r.door.expire(t.Context()); err != nil {
+		if _, err := r.door.Expire(t.Context()); err != nil {
 			t.Error(err)
 		}
 		left, err := os.ReadDir(filepath.Join(r.home, dueDir))
@@ -420,7 +420,7 @@ func TestUploadsExpire(t *testing.T) {
 	}
 	r.again()
 	r.door.now, r.door.expiry = now, time.Hour
-	if n, err := r.door.expire(t.Context()); n != 0 || err != nil {
+	if n, err := r.door.Expire(t.Context()); n != 0 || err != nil {
 		t.Errorf("dropped %d, %v", n, err)
 	}
 	for token, url := range urls {
@@ -429,7 +429,7 @@ func TestUploadsExpire(t *testing.T) {
 		}
 	}
 	clock = clock.Add(time.Hour + time.Minute)
-	if n, err := r.door.expire(t.Context()); n != 2 || err != nil {
+	if n, err := r.door.Expire(t.Context()); n != 2 || err != nil {
 		t.Errorf("dropped %d, %v", n, err)
 	}
 	for _, url := range urls {

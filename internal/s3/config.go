@@ -24,7 +24,7 @@ type Config struct {
 	// Domains turn on virtual-host style addressing: a request whose Host is a name below one of them is about the bucket that
 	// the rest of the name is. All other requests name their bucket in the path, those whose Host is a domain itself too.
 	Domains []string
-	// UploadExpiry is how long a multipart upload may get no part before Tend drops it; 0 is for ever.
+	// UploadExpiry is how long a multipart upload may get no part before Expire drops it; 0 is for ever.
 	UploadExpiry time.Duration
 	// Now is the clock; time.Now when nil.
 	Now func() time.Time
