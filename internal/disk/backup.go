@@ -43,6 +43,10 @@ func (d *Driver) Backup(ctx context.Context, w io.Writer, p Progress) (err error
 	if err := writePages(ctx, tx, w, p); err != nil {
 		return fmt.Errorf("back up catalog.db: %w", err)
 	}
+	// What the copy names may be durable by rows of redo alone, which are not replayed from a backup.
+	if err := d.settleAll(ctx); err != nil {
+		return fmt.Errorf("back up catalog.db: make durable what it names: %w", err)
+	}
 	return nil
 }
 
@@ -102,7 +106,8 @@ func readPage(ctx context.Context, read *sql.Stmt, n int64) (page []byte, err er
 	return page, nil
 }
 
-// freePages returns the pages that hold nothing: they need not be readable, and what was deleted does not get into a backup.
+// freePages returns the pages that hold nothing: they need not be readable, and what was deleted does not get into a backup, but for
+// small objects of the last minute, which redo may still have.
 // They hang on trunk pages (https://www.sqlite.org/fileformat2.html#the_freelist): u32 next trunk, u32 n, n × u32 page.
 func freePages(ctx context.Context, read *sql.Stmt, pages int64) (map[int64]bool, error) {
 	head, err := readPage(ctx, read, 1)

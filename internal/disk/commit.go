@@ -33,22 +33,26 @@ var (
 // committer makes all transactions that write the catalog. Commits that come at the same time share one sync of a pack and
 // one transaction. While the transaction of one group is synced, the bytes of the next are appended and synced.
 type committer struct {
-	d        *Driver
-	db       *sql.DB
-	walPath  string
-	lock     *lockFile                 // between processes
-	bodies   chan *request             // that bring bytes for a pack
-	small    chan *request             // that bring few, or none
-	turn     chan struct{}             // holds a token when the next group may be appended
-	appended chan *group               // whose bytes are durable; closed when no more come
-	stopped  chan struct{}             // closed when nobody answers requests any more
-	large    appender                  // of appendBodies
-	few      appender                  // of run
-	lookedAt atomic.Pointer[time.Time] // when lookForOthers was last called
-	othersAt atomic.Pointer[time.Time] // and when it last found something
-	sealing  []*pack                   // to be marked sealed in the next transaction
-	commits  atomic.Int64              // transactions so far
-	arrived  map[int64]time.Time       // what this process has last written of buckets into which something came; of run
+	d          *Driver
+	db         *sql.DB
+	walPath    string
+	lock       *lockFile                 // between processes
+	bodies     chan *request             // that bring bytes for a pack
+	small      chan *request             // that bring few, or none
+	turn       chan struct{}             // holds a token when the next group may be appended
+	appended   chan *group               // whose bytes are durable; closed when no more come
+	stopped    chan struct{}             // closed when nobody answers requests any more
+	syncing    atomic.Bool               // appendBodies has a group that run has not
+	large      appender                  // of appendBodies
+	few        appender                  // of run
+	lookedAt   atomic.Pointer[time.Time] // when lookForOthers was last called
+	othersAt   atomic.Pointer[time.Time] // and when it last found something
+	sealing    []*pack                   // to be marked sealed in the next transaction
+	commits    atomic.Int64              // transactions so far
+	torn       sync.Map                  // names of packs of this process that are to be replayed
+	hurt       bool                      // there is a new one; of run
+	redoWarned atomic.Bool               // of damaged rows of redo
+	arrived    map[int64]time.Time       // what this process has last written of buckets into which something came; of run
 
 	mu      sync.Mutex // guards what follows
 	conn    *sql.Conn
@@ -204,6 +208,15 @@ func (c *committer) tx(ctx context.Context, f func(ctx context.Context) error) (
 	return nil
 }
 
+// txAgain is tx for an f that may ask for another one, with errAgain.
+func (c *committer) txAgain(ctx context.Context, f func(ctx context.Context) error) error {
+	err := errAgain
+	for errors.Is(err, errAgain) {
+		err = c.tx(brief(ctx), f)
+	}
+	return err
+}
+
 func (c *committer) rollback(ctx context.Context, err error) error {
 	// SQLite rolls some failures back by itself; a second time is an error that says nothing new.
 	_, _ = c.conn.ExecContext(ctx, "ROLLBACK")
@@ -251,10 +264,7 @@ func (c *committer) sealPacks(ctx context.Context) error {
 		if _, err := c.st.sealPack.ExecContext(ctx, p.name); err != nil {
 			return err
 		}
-		if p.torn {
-			continue
-		}
-		if _, err := c.st.delRedo.ExecContext(ctx, p.name); err != nil {
+		if err := c.dropRedo(ctx, p); err != nil {
 			return err
 		}
 	}

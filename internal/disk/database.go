@@ -149,7 +149,7 @@ func prepareDB(ctx context.Context, db *sql.DB, name, schema string) error {
 	case have > format:
 		return newerFormat(name, have)
 	case have != 0:
-		return fmt.Errorf("%s has format %d, this program knows %d: begin with a new store", name, have, format)
+		return olderFormat(name, have)
 	}
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
@@ -165,9 +165,13 @@ func prepareDB(ctx context.Context, db *sql.DB, name, schema string) error {
 	return nil
 }
 
-// newerFormat refuses a database.
+// newerFormat and olderFormat refuse a database.
 func newerFormat(name string, have int) error {
 	return fmt.Errorf("%s has format %d, this program knows up to %d: use a newer version of the program", name, have, format)
+}
+
+func olderFormat(name string, have int) error {
+	return fmt.Errorf("%s has format %d, this program knows %d: begin with a new store", name, have, format)
 }
 
 // collect returns what scan makes of each row of an answer.
@@ -196,6 +200,12 @@ func scanAll[T any](rows *sql.Rows, scan func(*sql.Rows) (T, error)) (out []T, e
 func scanID(rows *sql.Rows) (id int64, err error) {
 	err = rows.Scan(&id)
 	return id, err
+}
+
+// scanName scans rows of one name.
+func scanName(rows *sql.Rows) (name string, err error) {
+	err = rows.Scan(&name)
+	return name, err
 }
 
 // sqlError gives SQLite's full disk and damaged file their names.

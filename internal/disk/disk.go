@@ -61,7 +61,8 @@ type Driver struct {
 	warn  func(text string) // of Options, never nil
 	floor int64
 	pack  int64 // size at which packs are sealed
-	redo  int64 // how much of a pack may be waiting for its sync
+	// mayWait is how much of a pack may be waiting for its sync.
+	mayWait int64
 
 	catalog uint64 // inode of catalog.db
 
@@ -127,7 +128,7 @@ func open(ctx context.Context, dir string, opts Options) (_ *Driver, err error) 
 	}
 	d := &Driver{
 		dir: dir, fs: opts.fs, now: time.Now, vfs: cmp.Or(opts.vfs, sums), floor: opts.MinFree, pack: cmp.Or(opts.packSize, packSize),
-		redo:        cmp.Or(opts.redoKept, redoKept),
+		mayWait:     cmp.Or(opts.redoKept, redoKept),
 		mayRemember: rememberAll,
 	}
 	if d.fs == nil {
@@ -171,7 +172,7 @@ func open(ctx context.Context, dir string, opts Options) (_ *Driver, err error) 
 	}
 	undo = append(undo, d.reads.close)
 	if err := d.commit.replay(ctx); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("what a power cut may have taken cannot be written again (file-bucketctl rebuild goes on without it): %w", err)
 	}
 	d.files = newFileCache(d.fs)
 	d.sound.now = time.Now
@@ -319,6 +320,7 @@ func (d *Driver) housekeep(ctx context.Context, sweep bool) {
 	defer t.Stop()
 	for n := 0; ; n++ {
 		if n%sweepEvery == 0 && sweep {
+			_ = d.commit.settle(ctx) // likewise
 			d.commit.cutLog(ctx)
 			_ = d.sweep(ctx) // what it could not sweep is there the next time
 		}

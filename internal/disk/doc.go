@@ -2,7 +2,8 @@
 //
 // # Layout
 //
-//	catalog.db                names, files, uploads, places of xorbs, processes (SQLite, WAL, synchronous=FULL)
+//	catalog.db                names, files, uploads, places of xorbs, processes, and the bytes of packs that were not synced yet
+//	                          (SQLite, WAL, synchronous=FULL)
 //	index.db                  chunk → xorb and index, never a place (SQLite, WAL, NORMAL); derived, may be deleted
 //	xorbs/ab/cdef….<id>.<n>   xorbs over 1 MiB, one a file; the name is the hash, the process and a number
 //	packs/<id>.<n>            smaller xorbs back to back, each complete with its footer
@@ -24,21 +25,23 @@
 // # Order
 //
 // Bytes before rows before keys: a commit appends, syncs, and then makes one transaction of all rows and keys; the
-// client is answered after that. Of few bytes, the transaction brings a copy in place of the sync (redo.go). Deletion runs the other way. A crash leaves bytes that no row names, never a row
-// without its bytes. Names of files are never used twice. Directories that files were removed from are synced before the
-// row of their process goes: nobody would sweep what a power cut brings back.
+// client is answered after that. Deletion runs the other way. Few bytes are not synced: the transaction has a copy of them, which
+// is written to the pack again should a power cut have taken them from there, before anybody reads (redo.go). A crash leaves bytes
+// that no row names, never a row without its bytes. Names of files are never used twice. Directories that files were removed from
+// are synced before the row of their process goes: nobody would sweep what a power cut brings back.
 //
 // # Collection
 //
 // Collect dooms what nothing names, begins an epoch, and deletes what was doomed once all processes are past it. What is named
 // again meanwhile is undoomed by the commit that names it. Places change for two reasons, and each change is one
-// transaction that comes after the new bytes are durable: a pack or a xorb of which little lives is stored anew, and so is what
+// transaction that makes the new bytes durable or comes after that: a pack or a xorb of which little lives is stored anew, and so is what
 // is compressed better. The old file is put into the trash by the transaction that takes its last row, and removed an epoch
 // later, because places are remembered.
 //
 // # Backup and restore
 //
-// A backup is the catalog of one moment; xorbs and packs are copied after it, while gc is held off. Rebuild makes a catalog of
+// A backup is the catalog of one moment; xorbs and packs are copied after it, while gc is held off. What it names is durable in
+// packs then: from a backup nothing is replayed, because the packs beside it may be others of the same names. Rebuild makes a catalog of
 // that: it looks for places in the content itself, so that it finds what was moved, and keeps and lists what came after the
 // backup. A backup that is put in the place of catalog.db by hand is a store, too, as it was then: no log of another catalog is
 // played into it, nobody sweeps what came after it, no name is used again, and packs that were there stay as they are until

@@ -64,8 +64,9 @@ func (d *Driver) dropForeignLog() (fresh bool, err error) {
 }
 
 // settleFresh makes a fresh catalog that of the store: no process is known that could be swept after, packs only grow under
-// those who made them, nothing is replayed (packs that were copied have it, and these may be others), ids go on behind those that names of files bear, and all of that is in the file when it returns. The
-// caller holds the lock of the database, and nobody else has it open.
+// those who made them, nothing is replayed (Backup has settled its packs, and these may be others of the same names), ids go on
+// behind those that names of files bear, and all of that is in the file when it returns. The caller holds the lock of the
+// database, and nobody else has it open.
 func (d *Driver) settleFresh(ctx context.Context, db *sql.DB) error {
 	last, err := lastNamed(d.fs)
 	if err != nil {

@@ -2,7 +2,6 @@ package disk
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"io/fs"
 	"strings"
@@ -119,10 +118,7 @@ func (c *collector) removedFile(name string) error {
 // estimateTrash counts what is in the trash already.
 func (c *collector) estimateTrash(ctx context.Context) error {
 	for from := ""; ; {
-		names, err := collect(ctx, c.d.reads.db, func(rows *sql.Rows) (name string, err error) {
-			err = rows.Scan(&name)
-			return name, err
-		}, `SELECT file FROM trash WHERE file > ? ORDER BY file LIMIT ?`, from, gcWindow)
+		names, err := collect(ctx, c.d.reads.db, scanName, `SELECT file FROM trash WHERE file > ? ORDER BY file LIMIT ?`, from, gcWindow)
 		if err != nil || len(names) == 0 {
 			return err
 		}

@@ -234,10 +234,7 @@ func (c *collector) ended(sealed int64) bool { return sealed == 1 || sealed == 2
 // unlink removes the files in the trash that nobody can be reading any more.
 func (c *collector) unlink(ctx context.Context) error {
 	for from := ""; ; {
-		names, err := collect(ctx, c.d.reads.db, func(rows *sql.Rows) (name string, err error) {
-			err = rows.Scan(&name)
-			return name, err
-		}, `SELECT file FROM trash WHERE file > ?1 AND epoch <= (SELECT epoch FROM meta)
+		names, err := collect(ctx, c.d.reads.db, scanName, `SELECT file FROM trash WHERE file > ?1 AND epoch <= (SELECT epoch FROM meta)
 			AND epoch <= (SELECT ifnull(min(epoch), 0) FROM procs)
 			AND NOT EXISTS (SELECT 1 FROM xorbs WHERE file = trash.file) ORDER BY file LIMIT ?2`, from, gcWindow)
 		if err != nil || len(names) == 0 {

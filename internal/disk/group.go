@@ -80,11 +80,8 @@ func (c *committer) submit(ctx context.Context, r *request) error {
 // group is what is committed together.
 type group struct {
 	requests []*request
-	pack     *pack               // that it was appended to; nil when it brought no bytes
-	size     int64               // of the pack then
+	added    []*addition         // what it brought to packs
 	sealed   []*pack             // that were ended before
-	redo     []byte              // what was appended last, when that may not be durable; valid until the next is appended
-	synced   bool                // all of the pack is durable that was not
 	turn     bool                // it was appended, and the next may not be yet
 	arrived  map[int64]time.Time // what it says of buckets into which something comes
 }
@@ -101,9 +98,11 @@ func (c *committer) appendBodies(ctx context.Context) {
 			return
 		}
 		<-c.turn
-		g := &group{requests: gather(first, c.bodies), turn: true}
-		c.appendBytes(ctx, g, &c.large)
+		g := &group{turn: true}
+		c.syncing.Store(true)
+		c.appendBytes(ctx, g, gather(first, c.bodies), &c.large)
 		c.appended <- g
+		c.syncing.Store(false)
 	}
 }
 
@@ -130,14 +129,16 @@ func gather(r *request, queue <-chan *request) []*request {
 	return out
 }
 
-// run commits groups that were appended, and such of what brings few bytes or none, until no more come.
+// run commits groups that were appended, and what brings few bytes or none, until no more come. What is there of both becomes one
+// transaction.
 func (c *committer) run(ctx context.Context) {
 	defer close(c.stopped)
 	var p patience
 	answered := time.Now()
 	for {
+		var g *group
 		var first *request
-		g, more, waiting := (*group)(nil), true, true
+		more, waiting := true, true
 		select {
 		case g, more = <-c.appended:
 		case first = <-c.small:
@@ -151,52 +152,68 @@ func (c *committer) run(ctx context.Context) {
 		if !more {
 			return
 		}
-		if g == nil {
-			g = &group{requests: gather(first, c.small)}
-			c.await(g, &p, time.Since(answered), waiting)
-			c.appendBytes(ctx, g, &c.few)
+		var small []*request
+		if first != nil {
+			small, g = c.await(gather(first, c.small), &p, time.Since(answered), waiting)
+		} else {
+			select {
+			case first = <-c.small:
+				small = gather(first, c.small)
+			default:
+			}
 		}
+		if g == nil {
+			g = &group{}
+		}
+		c.appendBytes(ctx, g, small, &c.few)
 		begun := time.Now()
 		c.commit(ctx, g)
 		answered = time.Now()
-		if first == nil {
-			p.got(0, 0) // they do not come to this queue
-			continue
-		}
-		p.got(len(g.requests), answered.Sub(begun))
+		p.got(len(small), answered.Sub(begun))
 	}
 }
 
-// await adds to a group of small requests those that come soon.
-func (c *committer) await(g *group, p *patience, passed time.Duration, waiting bool) {
-	want, most := p.wants(len(g.requests), passed, waiting)
-	if most == 0 {
-		return
+// await adds to small requests those that come soon. It ends when large ones are ready, and returns these, too; for large ones of which
+// the bytes are being synced, it waits as long as for others.
+func (c *committer) await(small []*request, p *patience, passed time.Duration, waiting bool) ([]*request, *group) {
+	want, most := p.wants(len(small), passed, waiting)
+	if c.syncing.Load() {
+		want, most = groupRequests, p.most(passed)
+	}
+	if most <= 0 {
+		select {
+		case g := <-c.appended:
+			return small, g
+		default:
+			return small, nil
+		}
 	}
 	t := time.NewTimer(most)
 	defer t.Stop()
-	for len(g.requests) < want {
+	for len(small) < want {
 		select {
 		case r := <-c.small:
-			g.requests = append(g.requests, r)
+			small = append(small, r)
+		case g := <-c.appended:
+			return small, g
 		case <-t.C:
-			return
+			return small, nil
 		}
 	}
+	return small, nil
 }
 
 // commit makes one transaction of a group's rows and keys, and answers all of it.
 func (c *committer) commit(ctx context.Context, g *group) {
 	c.retire(g.sealed)
+	c.heal(ctx)
 	noRoom := c.d.room(0)
-	err := errAgain
-	for errors.Is(err, errAgain) {
-		err = c.tx(brief(ctx), func(ctx context.Context) error { return c.writeGroup(ctx, g, noRoom) })
-	}
+	err := c.txAgain(ctx, func(ctx context.Context) error { return c.writeGroup(ctx, g, noRoom) })
+	c.heal(ctx)
 	c.yield(g) // when writeGroup has not come to it
 	unsure := errors.Is(err, errUnsure)
-	if g.pack != nil && (err == nil || unsure) {
-		g.pack.named = true
+	for _, a := range g.added {
+		a.pack.named = a.pack.named || err == nil || unsure
 	}
 	if err == nil {
 		c.sealing = c.sealing[:0]
@@ -256,11 +273,11 @@ func (c *committer) writeGroup(ctx context.Context, g *group, noRoom error) erro
 	if err := c.writeArrivals(ctx, g); err != nil {
 		return err
 	}
-	if g.pack != nil {
-		if _, err := c.st.putPack.ExecContext(ctx, g.pack.name, c.d.proc.id, g.size); err != nil {
+	for _, a := range g.added {
+		if _, err := c.st.putPack.ExecContext(ctx, a.pack.name, c.d.proc.id, a.size); err != nil {
 			return err
 		}
-		if err := c.writeRedo(ctx, g); err != nil {
+		if err := c.writeRedo(ctx, a); err != nil {
 			return err
 		}
 	}
@@ -305,8 +322,9 @@ func (c *committer) retire(sealed []*pack) {
 	for _, p := range sealed {
 		if p.named {
 			c.sealing = append(c.sealing, p)
-			if p.torn {
-				c.d.litter.Store(true) // for the sweep to replay
+			if p.torn && p.unsynced > 0 {
+				c.torn.Store(p.name, true)
+				c.hurt = true
 			}
 		} else if c.d.remove(p.name) != nil {
 			c.d.litter.Store(true)
@@ -339,14 +357,15 @@ type appender struct {
 	body []byte // of the group before, to be used again
 }
 
-// appendBytes puts the small xorbs of a group into a pack, with one write and at most one sync. An error is that of the requests
-// that brought some.
-func (c *committer) appendBytes(ctx context.Context, g *group, to *appender) {
-	c.spare(ctx, g)
+// appendBytes adds requests to a group, and puts their small xorbs into a pack, with one write and at most one sync. An error is that
+// of the requests that brought some.
+func (c *committer) appendBytes(ctx context.Context, g *group, requests []*request, to *appender) {
+	g.requests = append(g.requests, requests...)
+	c.spare(ctx, requests)
 	body := to.body[:0]
 	var xorbs []*stagedXorb
 	placed := make(map[xet.Hash]place)
-	for _, r := range g.requests {
+	for _, r := range requests {
 		for _, x := range r.sess.staged {
 			if !x.forPack() {
 				continue
@@ -364,40 +383,41 @@ func (c *committer) appendBytes(ctx context.Context, g *group, to *appender) {
 	if len(xorbs) == 0 {
 		return
 	}
-	off, err := to.append(g, body)
+	added, err := to.append(body)
 	if to.body = body; cap(body) > keepBody {
 		to.body = nil
 	}
-	for _, x := range xorbs {
-		if err == nil {
-			x.at.file = g.pack.name
-			x.at.off += off
-		}
-	}
+	g.sealed = append(g.sealed, to.ended()...)
 	if err != nil {
-		for _, r := range g.requests {
+		for _, r := range requests {
 			if r.bytes() > 0 {
 				r.err = err
 			}
 		}
+		return
+	}
+	g.added = append(g.added, added)
+	for _, x := range xorbs {
+		x.at.file = added.pack.name
+		x.at.off += added.off
 	}
 }
 
 // spare keeps out of the pack what only files need that are stored already: another process may have stored the same content
 // just now, and the index does not know its chunks yet. The sessions' pins keep those files.
-func (c *committer) spare(ctx context.Context, g *group) {
+func (c *committer) spare(ctx context.Context, requests []*request) {
 	if !c.others() {
 		return
 	}
 	var files []xet.Hash
-	for _, r := range g.requests {
+	for _, r := range requests {
 		files = slices.AppendSeq(files, maps.Keys(r.sess.files))
 	}
 	whole, err := c.d.wholeFiles(ctx, files)
 	if err != nil {
 		whole = nil // it only saves space
 	}
-	for _, r := range g.requests {
+	for _, r := range requests {
 		if r.rows == nil {
 			r.sess.spare(whole)
 		}

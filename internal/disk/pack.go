@@ -11,26 +11,33 @@ const packSize = 64 << 20
 
 // pack is a pack that this process appends to. It only grows; after any doubt it is sealed and another begins.
 type pack struct {
-	name   string
-	f      file
-	size   int64
-	redone int64 // how much of it only rows of redo keep
-	torn   bool  // a sync has failed: what of it is durable nobody can know any more
+	name     string
+	f        file
+	size     int64
+	unsynced int64 // how much of it only rows of redo keep
+	torn     bool  // a sync has failed: what of it is durable nobody can know any more
 	// named says that a row may name it. Until then nobody knows of it. It is for retire and those before it alone.
 	named bool
 }
 
-// sync makes all of the pack durable.
+// sync makes all of the pack durable. Once it has failed, it is not to be called again: the system has given up the bytes, and would
+// find nothing wrong.
 func (p *pack) sync() error {
-	if p.torn {
-		return nil // the next sync would find nothing wrong, because the system has given up the bytes
-	}
 	if err := p.f.sync(); err != nil {
 		p.torn = true
 		return err
 	}
-	p.redone = 0
+	p.unsynced = 0
 	return nil
+}
+
+// addition is what was appended to a pack for a group.
+type addition struct {
+	pack   *pack
+	off    int64  // where it begins
+	size   int64  // of the pack then
+	copied []byte // what was appended, when it may not be durable; valid until the next is
+	synced bool   // all of the pack is durable that was not
 }
 
 // packs appends to packs, for one goroutine alone.
@@ -42,48 +49,53 @@ type packs struct {
 	doubt  atomic.Bool // a commit has failed: what is in the pack nobody can know
 }
 
-// append writes a group's bytes into the pack and makes them durable, unless the group is to do that. It tells the group where they
-// went, and returns where they begin. A pack that there is doubt about, or that is full, is ended first, and handed on with the group:
-// no commit that comes after refers to it.
-func (p *packs) append(g *group, body []byte) (off int64, err error) {
-	defer func() { g.sealed, p.sealed = p.sealed, nil }()
+// ended hands on the packs that were ended.
+func (p *packs) ended() []*pack {
+	sealed := p.sealed
+	p.sealed = nil
+	return sealed
+}
+
+// append writes bytes into the pack and makes them durable, unless that is left to rows of redo. A pack that there is doubt about, or
+// that is full, is ended first: no commit that comes after refers to it. So this may fail because that one cannot be synced.
+func (p *packs) append(body []byte) (*addition, error) {
 	if err := p.d.room(int64(len(body))); err != nil {
-		return 0, err
+		return nil, err
 	}
 	full := p.cur != nil && p.cur.size > 0 && p.cur.size+int64(len(body)) > p.d.pack
 	if p.doubt.Swap(false) || full {
 		if err := p.seal(); err != nil {
-			return 0, err
+			return nil, err
 		}
 	}
 	if p.cur == nil {
 		name := p.d.proc.name("packs/")
 		f, err := p.d.fs.create(name)
 		if err != nil {
-			return 0, ioError(err)
+			return nil, ioError(err)
 		}
 		p.cur = &pack{name: name, f: f}
 		if err := p.d.fs.syncDir("packs"); err != nil {
-			return 0, p.fail(err)
+			return nil, p.fail(err)
 		}
 	}
-	off = p.cur.size
-	if _, err := p.cur.f.WriteAt(body, off); err != nil {
-		return 0, p.fail(err)
+	a := &addition{pack: p.cur, off: p.cur.size}
+	if _, err := p.cur.f.WriteAt(body, a.off); err != nil {
+		return nil, p.fail(err)
 	}
 	n := int64(len(body))
-	if p.redo && n <= redoGroup && p.cur.redone+n <= p.d.redo {
-		p.cur.redone += n
-		g.redo = body
+	if p.redo && n <= redoGroup && p.cur.unsynced+n <= p.d.mayWait {
+		p.cur.unsynced += n
+		a.copied = body
 	} else {
-		g.synced = p.cur.redone > 0
+		a.synced = p.cur.unsynced > 0
 		if err := p.cur.sync(); err != nil {
-			return 0, p.fail(err)
+			return nil, p.fail(err)
 		}
 	}
 	p.cur.size += n
-	g.pack, g.size = p.cur, p.cur.size
-	return off, nil
+	a.size = p.cur.size
+	return a, nil
 }
 
 // fail seals the pack after a failed write or sync: what of it has lasted nobody can know.
@@ -103,7 +115,7 @@ func (p *packs) seal() error {
 	p.cur = nil
 	p.sealed = append(p.sealed, cur)
 	var errs []error
-	if cur.redone > 0 {
+	if cur.unsynced > 0 && !cur.torn {
 		errs = append(errs, cur.sync())
 	}
 	if err := cur.f.Close(); err != nil {

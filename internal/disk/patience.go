@@ -24,7 +24,7 @@ const (
 // wants says how many requests a group should have of which n are there, and how long it may wait for them. Since the group before was
 // answered, so much time has passed; waiting says that the first of the n had been there before.
 func (p *patience) wants(n int, passed time.Duration, waiting bool) (want int, most time.Duration) {
-	want, most = p.last, min(p.took/2, mostPatience)-passed
+	want, most = p.last, p.most(passed)
 	if waiting {
 		want += n
 	}
@@ -37,6 +37,11 @@ func (p *patience) wants(n int, passed time.Duration, waiting bool) (want int, m
 	}
 	p.want = want
 	return want, most
+}
+
+// most is how long a group may wait when so much time has passed since the one before was answered.
+func (p *patience) most(passed time.Duration) time.Duration {
+	return min(p.took/2, mostPatience) - passed
 }
 
 // got takes note of a group that had n requests, and for how long it was committed.

@@ -2,6 +2,7 @@ package disk
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -71,4 +72,43 @@ func TestPatienceEnds(t *testing.T) {
 	if !group(0) {
 		t.Error("has not forgotten that they did not come, long ago")
 	}
+}
+
+// TestAwait has a group wait for a writer, for large requests, and in vain.
+func TestAwait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &committer{small: make(chan *request), appended: make(chan *group)}
+		p := patience{last: 2, took: 8 * time.Millisecond}
+		first, second, large := &request{}, &request{}, &group{}
+		await := func(small, groups int, took time.Duration) {
+			t.Helper()
+			begun := time.Now()
+			got, g := c.await([]*request{first}, &p, 0, false)
+			if len(got) != small || (g != nil) != (groups > 0) || time.Since(begun) != took {
+				t.Errorf("%d small, large: %v, after %v; want %d, %d, %v", len(got), g != nil, time.Since(begun), small, groups, took)
+			}
+		}
+		after := func(d time.Duration, f func()) {
+			go func() {
+				<-time.After(d) // the clock is the bubble's
+				f()
+			}()
+		}
+		after(time.Millisecond, func() { c.small <- second })
+		await(2, 0, time.Millisecond)
+		after(time.Millisecond, func() { c.appended <- large })
+		await(1, 1, time.Millisecond)
+		await(1, 0, 4*time.Millisecond)
+		p.last = 1
+		await(1, 0, 0)
+		c.syncing.Store(true)
+		after(3*time.Millisecond, func() { c.appended <- large })
+		after(time.Millisecond, func() { c.small <- second })
+		await(2, 1, 3*time.Millisecond)
+		await(1, 0, 4*time.Millisecond)
+		p.took = 0
+		go func() { c.appended <- large }()
+		synctest.Wait()
+		await(1, 1, 0)
+	})
 }

@@ -70,7 +70,7 @@ func (p *platter) apply(t *testing.T, c call) {
 		}
 	case "sync directory":
 		p.syncDir(path.Clean(c.name))
-	case "reach":
+	case "reach", "edit":
 	default:
 		t.Fatalf("the log has %v", c)
 	}

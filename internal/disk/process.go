@@ -158,13 +158,13 @@ func (c *committer) unregister() error {
 	var errs []error
 	for _, a := range []*appender{&c.large, &c.few} {
 		errs = append(errs, a.seal())
-		c.retire(a.sealed)
+		c.retire(a.ended())
 	}
 	if err := c.d.syncLeft(); err != nil {
 		c.d.litter.Store(true)
 		errs = append(errs, err)
 	}
-	errs = append(errs, c.tx(context.Background(), func(ctx context.Context) error {
+	errs = append(errs, c.txAgain(context.Background(), func(ctx context.Context) error {
 		if err := c.sealPacks(ctx); err != nil {
 			return err
 		}

@@ -140,6 +140,9 @@ func rebuildable(dir string) error {
 	if err == nil && version > format {
 		return newerFormat("catalog.db", version)
 	}
+	if err == nil && version > 0 && version < format { // what it names would be lost
+		return olderFormat("catalog.db", version)
+	}
 	if err != nil && !errors.Is(err, errNoDatabase) {
 		return err
 	}

@@ -174,12 +174,19 @@ func TestRebuildRefuses(t *testing.T) {
 	if _, err := Rebuild(t.Context(), t.TempDir(), RebuildOptions{}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("of no store: %v", err)
 	}
-	st.change(t, "catalog.db", func(b []byte) []byte {
-		b[63] = format + 1
-		sumvfs.Stamp(b[:pageSize], 0)
-		return b
-	})
-	try("of a newer format", "use a newer version", RebuildOptions{})
+	for what, version := range map[string]byte{"use a newer version": format + 1, "begin with a new store": format - 1} {
+		other := st.clone(t)
+		other.change(t, "catalog.db", func(b []byte) []byte {
+			b[63] = version
+			sumvfs.Stamp(b[:pageSize], 0)
+			return b
+		})
+		name := filepath.Join(other.dir, "catalog.db")
+		if _, err := Rebuild(t.Context(), other.dir, RebuildOptions{}); err == nil || !strings.Contains(err.Error(), what) {
+			t.Errorf("a store of format %d: %v", version, err)
+		}
+		try(fmt.Sprint("with a backup of format ", version), what, RebuildOptions{Catalog: name})
+	}
 }
 
 // TestRebuildTwins chooses among places of the same content: the one that the catalog names, when content is whole there, and

@@ -42,6 +42,8 @@ func openSource(ctx context.Context, path string, report func(Problem)) (*source
 		return nil, err
 	case version > format:
 		return nil, newerFormat(name, version)
+	case version > 0 && version < format:
+		return nil, olderFormat(name, version)
 	}
 	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String())
 	if err != nil {

@@ -1,23 +1,26 @@
 package disk
 
 import (
+	"bytes"
 	"context"
-	"database/sql"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"io/fs"
 	"slices"
+
+	"hugbucket/internal/object"
 )
 
 // What a request brings to a pack is made durable in one of two ways. The bytes of large ones are synced before their rows are
 // written. Those of small ones are written to the pack, and once more into the catalog, in the transaction that names them: they
-// cost one sync in place of two. The pack is synced when redoKept such bytes have come together, or when it is ended; the rows of redo
-// go with the next transaction. If the process does not come to that, they are replayed by who opens the store next, or sweeps.
+// cost one sync in place of two. The pack is synced when redoKept such bytes have come together, when it is ended, and once a
+// minute; the rows of redo go with the next transaction. If it does not come to that, they are replayed into the pack by who opens
+// the store next, or sweeps.
 //
-// Only a power cut can take from the pack what was written to it, and it ends all processes; so nobody ever reads a place that was
-// not replayed yet.
+// Only two things can take from the pack what was written to it. A power cut ends all processes, so that nobody reads a place
+// before it was replayed. A sync that fails ends the pack, and it is replayed at once, and again once a minute until that works.
 const (
 	// redoRequest is how much a request may bring for that, redoGroup how much all of a group: what is larger is not worth being
 	// written twice.
@@ -33,83 +36,205 @@ func redoSum(file string, off int64, b []byte) uint32 {
 	return crc32.Update(crc32.Checksum(head, castagnoli), castagnoli, b)
 }
 
-// writeRedo writes into the transaction under way what of the group's bytes may not be durable yet, or that all of the pack is.
-func (c *committer) writeRedo(ctx context.Context, g *group) (err error) {
-	switch {
-	case len(g.redo) > 0:
-		off := g.size - int64(len(g.redo))
-		_, err = c.st.putRedo.ExecContext(ctx, g.pack.name, off, redoSum(g.pack.name, off, g.redo), g.redo)
-	case g.synced:
-		_, err = c.st.delRedo.ExecContext(ctx, g.pack.name)
+// writeRedo writes into the transaction under way what of a pack may not be durable yet, or that all of it is.
+func (c *committer) writeRedo(ctx context.Context, a *addition) error {
+	if a.synced {
+		return c.dropRedo(ctx, a.pack)
+	}
+	if len(a.copied) == 0 {
+		return nil
+	}
+	_, err := c.st.putRedo.ExecContext(ctx, a.pack.name, a.off, redoSum(a.pack.name, a.off, a.copied), a.copied)
+	if err = c.withoutRedo(err); errors.Is(err, errAgain) {
+		if err := a.pack.sync(); err != nil {
+			return ioError(err)
+		}
+		a.copied = nil
 	}
 	return err
 }
 
-// replay writes to the packs of other processes, those that have died, what they may not have made durable. After a power cut, it
-// comes before anything is read from them.
+// dropRedo takes away, in the transaction under way, what is kept of a pack.
+func (c *committer) dropRedo(ctx context.Context, p *pack) error {
+	if p.torn || !c.few.redo {
+		return nil
+	}
+	_, err := c.st.delRedo.ExecContext(ctx, p.name)
+	return c.withoutRedo(err)
+}
+
+// withoutRedo goes on without redo when its rows are damaged, and asks for the transaction to be begun again: packs are synced from
+// now on, and rows that stay say nothing that is not true.
+func (c *committer) withoutRedo(err error) error {
+	damaged := sqlError(err)
+	if !errors.Is(damaged, object.ErrCorrupt) {
+		return err
+	}
+	c.few.redo = false
+	c.warnOfRedo(damaged)
+	return errAgain
+}
+
+func (c *committer) warnOfRedo(err error) {
+	if !c.redoWarned.Swap(true) {
+		c.d.warn(fmt.Sprintf("catalog.db: small objects that were stored just before a power cut may not be where they belong: %v; "+
+			"run file-bucketctl check", err))
+	}
+}
+
+// settle makes durable what is waiting for that, in a transaction of its own.
+func (c *committer) settle(ctx context.Context) error {
+	return c.submit(ctx, &request{sess: &session{}, rows: func(ctx context.Context) error {
+		p := c.few.cur
+		if p == nil || p.unsynced == 0 {
+			return nil
+		}
+		if p.sync() == nil {
+			return c.dropRedo(ctx, p)
+		}
+		_ = c.few.seal() // what has failed is what is replayed
+		c.retire(c.few.ended())
+		return nil
+	}})
+}
+
+// heal replays packs of this process when a sync of one has just failed, before that is answered.
+func (c *committer) heal(ctx context.Context) {
+	if !c.hurt {
+		return
+	}
+	c.hurt = false
+	if err := c.replay(context.WithoutCancel(ctx)); err != nil {
+		c.warnOfRedo(err)
+	}
+}
+
+// replay writes to packs what may not have got there: to those of other processes that have died, and to those of this one of which
+// a sync has failed. After a power cut, it comes before anything is read. What is damaged is left out, and told: who reads compares
+// hashes.
 func (c *committer) replay(ctx context.Context) error {
-	files, err := c.redoFiles(ctx)
-	files = slices.DeleteFunc(files, func(file string) bool { return c.d.proc != nil && maker(file) == c.d.proc.id })
-	if err != nil || len(files) == 0 {
+	files, err := collect(brief(ctx), c.d.reads.db, scanName, `SELECT DISTINCT file FROM redo`)
+	if err != nil && !errors.Is(err, object.ErrCorrupt) {
 		return err
 	}
-	return c.tx(ctx, func(ctx context.Context) error {
-		for _, file := range files {
-			alive, err := c.d.livesLocked(maker(file))
-			if err == nil && !alive {
-				err = c.replayPack(ctx, file)
-			}
-			if err != nil {
-				return fmt.Errorf("replay %s: %w", file, err)
+	if err == nil && !slices.ContainsFunc(files, func(file string) bool { return !c.growing(file) }) {
+		return nil
+	}
+	var failed error
+	err = c.tx(ctx, func(ctx context.Context) error {
+		var done []int64
+		done, failed = c.replayAll(ctx)
+		for _, id := range done {
+			if _, err := c.conn.ExecContext(ctx, `DELETE FROM redo WHERE id = ?`, id); err != nil {
+				return err
 			}
 		}
 		return nil
 	})
-}
-
-// redoFiles returns the packs that have rows in redo.
-func (c *committer) redoFiles(ctx context.Context) ([]string, error) {
-	return collect(brief(ctx), c.d.reads.db, func(rows *sql.Rows) (file string, err error) {
-		err = rows.Scan(&file)
-		return file, err
-	}, `SELECT DISTINCT file FROM redo`)
-}
-
-// replayPack replays one pack in the transaction under way. It writes also what is there already: after a sync that has failed, the
-// system keeps bytes in memory that it does not write any more.
-func (c *committer) replayPack(ctx context.Context, file string) error {
-	rows, err := c.conn.QueryContext(ctx, `SELECT `+redoColumns+` FROM redo WHERE file = ? ORDER BY id`, file)
-	if err != nil {
-		return sqlError(err)
+	if errors.Is(err, object.ErrCorrupt) {
+		c.warnOfRedo(err)
+		err = nil
 	}
-	pieces, err := scanAll(rows, func(rows *sql.Rows) (redoPiece, error) {
-		row := make([]any, 4)
-		if err := rows.Scan(&row[0], &row[1], &row[2], &row[3]); err != nil {
-			return redoPiece{}, err
+	return errors.Join(failed, err)
+}
+
+// growing says whether a pack is one of this process to which nothing is to be replayed.
+func (c *committer) growing(file string) bool {
+	_, torn := c.torn.Load(file)
+	return c.d.proc != nil && maker(file) == c.d.proc.id && !torn
+}
+
+// replayAll replays what can be read, and returns the rows that are not needed any more, also beside an error. The caller holds the
+// lock of the catalog.
+func (c *committer) replayAll(ctx context.Context) (done []int64, err error) {
+	src := &source{name: "catalog.db", db: c.d.reads.db, report: func(p Problem) { c.warnOfRedo(errors.New(p.What)) }}
+	alive := make(map[int64]bool)
+	wanted := func(file string) (bool, error) {
+		if _, torn := c.torn.Load(file); torn {
+			return true, nil
 		}
-		return readRedo(row)
+		by := maker(file)
+		is, known := alive[by]
+		if !known {
+			var err error
+			if is, err = c.d.livesLocked(by); err != nil {
+				return false, err
+			}
+			alive[by] = is
+		}
+		return !is, nil
+	}
+	var failed []error
+	err = src.redo(ctx, wanted, func(rows []redoRow) error {
+		kept, err := c.replayPack(ctx, rows)
+		if err != nil { // the others may do
+			failed = append(failed, err)
+			return nil
+		}
+		if !kept {
+			c.torn.Delete(rows[0].file)
+			for _, r := range rows {
+				done = append(done, r.id)
+			}
+		}
+		return nil
 	})
-	if err != nil {
-		return err
-	}
-	if err := c.d.rewrite(file, pieces); err != nil {
-		return err
-	}
-	_, err = c.st.delRedo.ExecContext(ctx, file)
-	return err
+	return done, errors.Join(append(failed, err)...)
 }
 
-// rewrite writes pieces of a pack and makes all of it durable. A pack that is gone needs none: its rows went before it.
-func (d *Driver) rewrite(file string, pieces []redoPiece) error {
-	f, err := d.fs.edit(file)
+// replayPack writes rows of one pack. They are kept when somebody has taken that away, for when it is there again, and when it cannot be
+// written to, which is no error if their bytes are in it.
+func (c *committer) replayPack(ctx context.Context, rows []redoRow) (kept bool, err error) {
+	name := rows[0].file
+	switch err = c.d.rewrite(rows); {
+	case err == nil:
+		return false, nil
+	case errors.Is(err, errNoPack):
+		err = sqlError(c.conn.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM packs WHERE file = ?)`, name).Scan(&kept))
+		if !kept {
+			return false, err
+		}
+		c.warnOfRedo(fmt.Errorf("%s is missing", name))
+		return true, err
+	}
+	if err = fmt.Errorf("replay %s: %w", name, err); c.d.holds(rows) {
+		c.warnOfRedo(err)
+		return true, nil
+	}
+	return true, err
+}
+
+// holds says whether the bytes of rows can be read where they belong.
+func (d *Driver) holds(rows []redoRow) bool {
+	f, err := d.fs.open(rows[0].file)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	for _, r := range rows {
+		b := make([]byte, len(r.bytes))
+		if _, err := f.ReadAt(b, r.off); err != nil || !bytes.Equal(b, r.bytes) {
+			return false
+		}
+	}
+	return true
+}
+
+// errNoPack is returned for a pack that is gone.
+var errNoPack = errors.New("there is no such pack")
+
+// rewrite writes rows of one pack, and makes all of it durable. It writes also what is there already: after a sync that has failed,
+// the system keeps bytes in memory that it does not write any more.
+func (d *Driver) rewrite(rows []redoRow) error {
+	f, err := d.fs.edit(rows[0].file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return errNoPack
 	}
 	if err != nil {
 		return ioError(err)
 	}
-	for _, p := range pieces {
-		if _, err := f.WriteAt(p.bytes, p.off); err != nil {
+	for _, r := range rows {
+		if _, err := f.WriteAt(r.bytes, r.off); err != nil {
 			return ioError(errors.Join(err, f.Close()))
 		}
 	}
@@ -118,54 +243,98 @@ func (d *Driver) rewrite(file string, pieces []redoPiece) error {
 
 const redoColumns = `file, off, sum, bytes`
 
-// redoPiece is a row of redo: bytes and where they belong.
-type redoPiece struct {
+// redoRow is a row of redo: bytes and where they belong.
+type redoRow struct {
+	id    int64
 	file  string
 	off   int64
 	bytes []byte
 }
 
-// readRedo makes a piece of redoColumns; an object.ErrCorrupt unless it is one that was written.
-func readRedo(row []any) (p redoPiece, err error) {
+// readRedo makes a row of redoColumns; an object.ErrCorrupt unless it is one that was written.
+func readRedo(id int64, row []any) (r redoRow, err error) {
+	r.id = id
 	var sum int64
-	if p.file, err = column[string](row, 0, "the pack of a row of redo"); err != nil {
-		return p, err
+	if r.file, err = column[string](row, 0, "the pack of a row of redo"); err != nil {
+		return r, err
 	}
-	if p.off, err = column[int64](row, 1, "an offset in redo"); err != nil {
-		return p, err
+	if r.off, err = column[int64](row, 1, "an offset in redo"); err != nil {
+		return r, err
 	}
 	if sum, err = column[int64](row, 2, "a checksum in redo"); err != nil {
-		return p, err
+		return r, err
 	}
-	if p.bytes, err = column[[]byte](row, 3, "what is to be replayed"); err != nil {
-		return p, err
+	if r.bytes, err = column[[]byte](row, 3, "the bytes of a row of redo"); err != nil {
+		return r, err
 	}
-	if sum != int64(redoSum(p.file, p.off, p.bytes)) {
-		return p, corrupt("catalog.db: what is to be replayed at %s+%d has another checksum", p.file, p.off)
+	if sum != int64(redoSum(r.file, r.off, r.bytes)) {
+		return r, corrupt("catalog.db: a row of redo, of %s+%d, has another checksum", r.file, r.off)
 	}
-	return p, nil
+	return r, nil
 }
 
-// replay does for the store's own catalog what opening it would do, as far as it can be read. A backup has nothing to replay: packs are
-// copied after it, with all that was in them then.
+// redo calls f with rows that can be read, those of one pack at a time, if that is wanted.
+func (s *source) redo(ctx context.Context, wanted func(file string) (bool, error), f func([]redoRow) error) error {
+	var rows []redoRow
+	flush := func() error {
+		some := rows
+		if rows = nil; len(some) == 0 {
+			return nil
+		}
+		return f(some)
+	}
+	err := s.byID(ctx, "redo", redoColumns, func(row []any) error {
+		id, _ := row[0].(int64) // SQLite knows no other ids
+		r, err := readRedo(id, row[1:])
+		if err != nil {
+			return s.damage(err, "a row of redo")
+		}
+		if yes, err := wanted(r.file); err != nil || !yes {
+			return err
+		}
+		if len(rows) > 0 && rows[0].file != r.file {
+			err = flush()
+		}
+		rows = append(rows, r)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return flush()
+}
+
+func anyPack(string) (bool, error) { return true, nil }
+
+// settleAll makes durable what rows of redo keep of packs, whoever makes them: their bytes are written once, and do not change.
+func (d *Driver) settleAll(ctx context.Context) error {
+	src := &source{name: "catalog.db", db: d.reads.db, report: func(p Problem) { d.commit.warnOfRedo(errors.New(p.What)) }}
+	return src.redo(ctx, anyPack, func(rows []redoRow) error {
+		if err := d.rewrite(rows); !errors.Is(err, errNoPack) {
+			return err
+		}
+		return nil
+	})
+}
+
+// replay does for the store's own catalog what opening it would do, as far as it can be read and packs can be written to. A backup has
+// nothing to replay: its packs were settled, and those of the store may be others of the same names.
 func (b *builder) replay(ctx context.Context) error {
 	if len(b.sources) == 0 || !b.sources[0].now {
 		return nil
 	}
-	src := b.sources[0]
-	return src.byID(ctx, "redo", redoColumns, func(row []any) error {
-		p, err := readRedo(row[1:])
-		if err != nil {
-			return src.damage(err, "what was to be replayed into a pack")
+	return b.sources[0].redo(ctx, anyPack, func(rows []redoRow) error {
+		if err := b.d.rewrite(rows); err != nil && !errors.Is(err, errNoPack) {
+			b.opts.Report(Problem{What: fmt.Sprintf("replay %s: %v", rows[0].file, err)})
 		}
-		return b.d.rewrite(p.file, []redoPiece{p})
+		return nil
 	})
 }
 
 // checkRedo looks at what would be replayed.
 func (c *checker) checkRedo(ctx context.Context) error {
-	_, err := c.byID(ctx, "redo", redoColumns, func(_ int64, row []any) error {
-		if _, err := readRedo(row); err != nil {
+	_, err := c.byID(ctx, "redo", redoColumns, func(id int64, row []any) error {
+		if _, err := readRedo(id, row); err != nil {
 			c.problem(Problem{What: err.Error()})
 		}
 		return nil

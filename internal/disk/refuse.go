@@ -157,7 +157,7 @@ func peekFormat(path string) (int, error) {
 	}
 	version := int(int32(binary.BigEndian.Uint32(header[60:64]))) // user_version
 	// A page that somebody is writing just now may look damaged. One that is, and bears a version, does not bear that one.
-	if n > 0 && !isOurs(header) || version > format && !sumvfs.Whole(header, 0) {
+	if n > 0 && !isOurs(header) || version != 0 && version != format && !sumvfs.Whole(header, 0) {
 		return 0, fmt.Errorf("%s is damaged (%w): %s; or set storage.path to another directory",
 			filepath.Base(path), errNoDatabase, mendCatalog) // of index.db nobody is told
 	}

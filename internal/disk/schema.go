@@ -17,9 +17,9 @@ const format = 5
 // are the number of a xorb's chunks and the sum of their bytes, not compressed; packed is 1 when it was compressed as well as
 // can be. packs.sealed is 0 while the pack grows, 1 when it does not any more, and 2 when bytes that no row names may be
 // somebody's all the same, because the catalog is an older one than the pack. trash.epoch is the one that all processes must
-// have come to before the file may go. redo.sum is redoSum. buckets.arrived is when something last came into the bucket, as arrival.go has it, in ms
-// since 1970; 0 is never. uploads.done is 1 when it was completed: it has no parts then, and is kept to answer again until it
-// expires. A part that comes again gets a new id. info and terms are drawn in row.go and rowupload.go.
+// have come to before the file may go. redo is explained in redo.go. buckets.arrived is when something last came into the bucket,
+// as arrival.go has it, in ms since 1970; 0 is never. uploads.done is 1 when it was completed: it has no parts then, and is kept to
+// answer again until it expires. A part that comes again gets a new id. info and terms are drawn in row.go and rowupload.go.
 const catalogSchema = `
 CREATE TABLE meta (
 	one    INTEGER PRIMARY KEY CHECK (one = 1),

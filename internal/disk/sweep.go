@@ -18,7 +18,10 @@ func (d *Driver) sweep(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	errs := []error{d.commit.replay(ctx)}
+	if err := d.commit.replay(ctx); err != nil {
+		d.commit.warnOfRedo(err) // it is no reason not to sweep
+	}
+	var errs []error
 	for _, id := range ids {
 		if ctx.Err() != nil {
 			break

@@ -77,6 +77,9 @@ func (f tapFS) open(name string) (file, error) {
 }
 
 func (f tapFS) edit(name string) (file, error) {
+	if err := f.tap.on(call{do: "edit", name: name}); err != nil {
+		return nil, err
+	}
 	opened, err := f.fsys.edit(name)
 	return tapFile{opened, f.tap, name}, err
 }
