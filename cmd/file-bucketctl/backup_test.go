@@ -273,6 +273,29 @@ func TestRebuildTellsWhatIsLost(t *testing.T) {
 	expect(t, 64, "", "file-bucketctl: rebuild: \"X\" is no bucket name: a bucket name has 3 to 63 characters\n", "rebuild", "--adopt", "X")
 }
 
+// TestRebuildTellsThatItIsBlind damages a page of the catalog, and then its header.
+func TestRebuildTellsThatItIsBlind(t *testing.T) {
+	for _, text := range []string{"stays", "SQLite"} {
+		s, _ := newLossy(t)
+		name := filepath.Join(s.dir, "catalog.db")
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b[bytes.Index(b, []byte(text))] ^= 1
+		if err := os.WriteFile(name, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		code, out, fail := s.ctl(t, "rebuild")
+		if code != 2 || !strings.Contains(out, "there may have been more objects") {
+			t.Errorf("%d %q %q", code, out, fail)
+		}
+		if code, out, fail = s.ctl(t, "rebuild"); code != 0 || strings.Contains(out, "more objects") {
+			t.Errorf("once more: %d %q %q", code, out, fail)
+		}
+	}
+}
+
 // TestStoppedWhileItFillsTheIndex sees that a signal which comes when the new catalog is in place does not hide how that went.
 func TestStoppedWhileItFillsTheIndex(t *testing.T) {
 	s, want := newLossy(t)

@@ -32,7 +32,7 @@ again; from then on it may be stopped, and the daemons do the rest.`
 const rebuildCodes = `Exit codes:
   0   success; there may be orphans
   1   failure: the catalog is what it was
-  2   rebuilt, but objects are lost
+  2   rebuilt, but objects are lost, or may be: part of a catalog was not readable
 ` + daemon.UsageCodes
 
 func rebuildCommand() command {
@@ -136,6 +136,7 @@ type rebuildResult struct {
 	Xorbs   int64  `json:"xorbs"`
 	Orphans int64  `json:"orphans"`
 	Lost    int64  `json:"lost"`
+	Blind   bool   `json:"blind"`   // a catalog could not be read as a whole: there may have been objects that nobody can name
 	Aside   string `json:"aside"`   // where the old catalog is; empty when there was none
 	Indexed bool   `json:"indexed"` // index.db is filled; else the daemons do the rest
 }
@@ -179,7 +180,7 @@ func (k *keeper) rebuild(ctx context.Context, r rebuild) (err error) {
 	if err != nil {
 		return err
 	}
-	result := rebuildResult{"summary", done.Buckets, done.Keys, done.Files, done.Xorbs, done.Orphans, done.Lost, done.Aside, done.Index == nil}
+	result := rebuildResult{"summary", done.Buckets, done.Keys, done.Files, done.Xorbs, done.Orphans, done.Lost, done.Blind, done.Aside, done.Index == nil}
 	if done.Aside != "" && !filepath.IsAbs(done.Aside) {
 		result.Aside = filepath.Join(k.dir, done.Aside)
 	}
@@ -191,8 +192,12 @@ func (k *keeper) rebuild(ctx context.Context, r rebuild) (err error) {
 	} else {
 		err = k.print(result.text())
 	}
-	if err = errors.Join(failed, err); err == nil && done.Lost > 0 {
+	switch err = errors.Join(failed, err); {
+	case err != nil:
+	case done.Lost > 0:
 		err = &daemon.CodeError{Code: 2, Err: fmt.Errorf("the content of %s is not there", things(done.Lost, "object"))}
+	case done.Blind:
+		err = &daemon.CodeError{Code: 2, Err: errors.New("a catalog could not be read as a whole: there may have been more objects, which nobody can name")}
 	}
 	return err
 }
@@ -206,6 +211,9 @@ func (r rebuildResult) text() string {
 	}
 	if r.Lost > 0 {
 		fmt.Fprintf(&b, "LOST: %s\n", things(r.Lost, "object"))
+	}
+	if r.Blind {
+		b.WriteString("there may have been more objects: a catalog could not be read as a whole\n")
 	}
 	if r.Aside != "" {
 		fmt.Fprintf(&b, "the old catalog is %s\n", r.Aside)

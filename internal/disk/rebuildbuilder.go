@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"hugbucket/internal/disk/sumvfs"
 	"hugbucket/internal/object"
@@ -18,6 +19,7 @@ type builder struct {
 	opts    RebuildOptions
 	d       *Driver // that reads content, and has no catalog
 	sources []*source
+	blind   bool // the store's own catalog is there, and nothing of it can be read
 	missing bool // a file that the store's own catalog knows could not be taken
 	done    Rebuilt
 
@@ -120,6 +122,7 @@ func (b *builder) openSources(ctx context.Context) error {
 		if err := b.openSource(ctx, own); err != nil {
 			return err
 		}
+		b.blind = len(b.sources) == 0
 	}
 	if b.opts.Catalog == "" {
 		return nil
@@ -176,6 +179,7 @@ func (b *builder) all(ctx context.Context) error {
 			return err
 		}
 	}
+	b.done.Blind = b.blind || slices.ContainsFunc(b.sources, func(s *source) bool { return !s.whole })
 	return nil
 }
 

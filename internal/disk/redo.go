@@ -323,7 +323,8 @@ func (b *builder) replay(ctx context.Context) error {
 	if len(b.sources) == 0 || !b.sources[0].now {
 		return nil
 	}
-	return b.sources[0].redo(ctx, anyPack, func(rows []redoRow) error {
+	src := *b.sources[0] // what is missing of redo is no key
+	return src.redo(ctx, anyPack, func(rows []redoRow) error {
 		if err := b.d.rewrite(rows); err != nil && !errors.Is(err, errNoPack) {
 			b.opts.Report(Problem{What: fmt.Sprintf("replay %s: %v", rows[0].file, err)})
 		}
