@@ -45,6 +45,7 @@ type committer struct {
 	syncing    atomic.Bool               // appendBodies has a group that run has not
 	large      appender                  // of appendBodies
 	few        appender                  // of run
+	owes       atomic.Bool               // only rows of redo keep some of a pack
 	lookedAt   atomic.Pointer[time.Time] // when lookForOthers was last called
 	othersAt   atomic.Pointer[time.Time] // and when it last found something
 	sealing    []*pack                   // to be marked sealed in the next transaction

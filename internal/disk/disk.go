@@ -320,7 +320,7 @@ func (d *Driver) housekeep(ctx context.Context, sweep bool) {
 	defer t.Stop()
 	for n := 0; ; n++ {
 		if n%sweepEvery == 0 && sweep {
-			_ = d.commit.settle(ctx) // likewise
+			_ = d.commit.settle(ctx) // its rows keep what it could not settle
 			d.commit.cutLog(ctx)
 			_ = d.sweep(ctx) // what it could not sweep is there the next time
 		}

@@ -227,6 +227,7 @@ func (c *committer) commit(ctx context.Context, g *group) {
 			err = ioError(err)
 		}
 	}
+	c.owes.Store(c.few.cur != nil && c.few.cur.unsynced > 0)
 	c.answer(g, err)
 }
 

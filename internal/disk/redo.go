@@ -84,6 +84,9 @@ func (c *committer) warnOfRedo(err error) {
 
 // settle makes durable what is waiting for that, in a transaction of its own.
 func (c *committer) settle(ctx context.Context) error {
+	if !c.owes.Load() {
+		return nil
+	}
 	return c.submit(ctx, &request{sess: &session{}, rows: func(ctx context.Context) error {
 		p := c.few.cur
 		if p == nil || p.unsynced == 0 {
