@@ -194,7 +194,7 @@ func TestKeepersSayWhatIsWrongWithAStore(t *testing.T) {
 		if code != codeOf(command) || out != "" || !strings.Contains(fail, "restore catalog.db from a backup with file-bucketctl rebuild --catalog FILE, or ") {
 			t.Errorf("%s: %d %q %q", command, code, out, fail)
 		}
-		if code, out, fail = s.ctl(t, "rebuild"); code != 0 || !strings.HasPrefix(out, "damaged: catalog.db: nothing of it can be read: not a database of this program\n") {
+		if code, out, fail = s.ctl(t, "rebuild"); code != 2 || !strings.HasPrefix(out, "damaged: catalog.db: nothing of it can be read: not a database of this program\n") {
 			t.Errorf("what it says: %d %q %q", code, out, fail)
 		}
 	}
