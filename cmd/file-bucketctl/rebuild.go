@@ -32,7 +32,7 @@ again; from then on it may be stopped, and the daemons do the rest.`
 const rebuildCodes = `Exit codes:
   0   success; there may be orphans
   1   failure: the catalog is what it was
-  2   rebuilt, but objects are lost, or may be: part of a catalog was not readable
+  2   rebuilt, but objects are lost, or may be: there was no catalog, or not all of one could be read
 ` + daemon.UsageCodes
 
 func rebuildCommand() command {
@@ -136,7 +136,7 @@ type rebuildResult struct {
 	Xorbs   int64  `json:"xorbs"`
 	Orphans int64  `json:"orphans"`
 	Lost    int64  `json:"lost"`
-	Blind   bool   `json:"blind"`   // a catalog could not be read as a whole: there may have been objects that nobody can name
+	Blind   bool   `json:"blind"`   // there was no catalog, or one that could not be read as a whole: there may have been objects that nobody can name
 	Aside   string `json:"aside"`   // where the old catalog is; empty when there was none
 	Indexed bool   `json:"indexed"` // index.db is filled; else the daemons do the rest
 }
@@ -197,7 +197,7 @@ func (k *keeper) rebuild(ctx context.Context, r rebuild) (err error) {
 	case done.Lost > 0:
 		err = &daemon.CodeError{Code: 2, Err: fmt.Errorf("the content of %s is not there", things(done.Lost, "object"))}
 	case done.Blind:
-		err = &daemon.CodeError{Code: 2, Err: errors.New("a catalog could not be read as a whole: there may have been more objects, which nobody can name")}
+		err = &daemon.CodeError{Code: 2, Err: errors.New("there may have been more objects, which nobody can name: there was no catalog, or not all of one could be read")}
 	}
 	return err
 }
@@ -213,7 +213,7 @@ func (r rebuildResult) text() string {
 		fmt.Fprintf(&b, "LOST: %s\n", things(r.Lost, "object"))
 	}
 	if r.Blind {
-		b.WriteString("there may have been more objects: a catalog could not be read as a whole\n")
+		b.WriteString("there may have been more objects: there was no catalog, or not all of one could be read\n")
 	}
 	if r.Aside != "" {
 		fmt.Fprintf(&b, "the old catalog is %s\n", r.Aside)

@@ -136,7 +136,7 @@ func TestRebuildText(t *testing.T) {
 	for want, r := range map[string]rebuildResult{
 		"rebuilt 1 bucket, 2 objects, 2 files and 1 xorb\n": {Buckets: 1, Keys: 2, Files: 2, Xorbs: 1},
 		"rebuilt 0 buckets, 0 objects, 0 files and 0 xorbs\nno object refers to 3 pieces of content; they stay until gc --orphans\n" +
-			"LOST: 1 object\nthere may have been more objects: a catalog could not be read as a whole\nthe old catalog is /s/catalog.db.old\n": {
+			"LOST: 1 object\nthere may have been more objects: there was no catalog, or not all of one could be read\nthe old catalog is /s/catalog.db.old\n": {
 			Orphans: 3, Lost: 1, Blind: true, Aside: "/s/catalog.db.old",
 		},
 	} {

@@ -52,7 +52,7 @@ type committer struct {
 	commits    atomic.Int64              // transactions so far
 	torn       sync.Map                  // names of packs of this process that are to be replayed
 	hurt       bool                      // there is a new one; of run
-	redoWarned atomic.Bool               // of damaged rows of redo
+	redoWarned sync.Map                  // what of redo was warned of
 	arrived    map[int64]time.Time       // what this process has last written of buckets into which something came; of run
 
 	mu      sync.Mutex // guards what follows

@@ -104,6 +104,7 @@ func (b database) dsn(cacheKiB int) string {
 	q.Add("_pragma", "synchronous("+b.synchronous+")")
 	q.Add("_pragma", "wal_autocheckpoint("+strconv.Itoa(checkpointPages)+")")
 	q.Add("_pragma", "journal_size_limit("+strconv.Itoa(walLimit)+")")
+	q.Add("_pragma", "secure_delete(FAST)") // a backup should not hold what was deleted
 	q.Add("_pragma", "cache_size(-"+strconv.Itoa(cacheKiB)+")")
 	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: b.path}).EscapedPath(), RawQuery: q.Encode()}).String()
 }

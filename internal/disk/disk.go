@@ -171,7 +171,9 @@ func open(ctx context.Context, dir string, opts Options) (_ *Driver, err error) 
 		return nil, err
 	}
 	undo = append(undo, d.reads.close)
-	if err := d.commit.replay(ctx); err != nil {
+	if err := d.commit.replay(ctx); errors.Is(err, object.ErrNoSpace) {
+		return nil, fmt.Errorf("what a power cut may have taken is to be written again: %w", err)
+	} else if err != nil {
 		return nil, fmt.Errorf("what a power cut may have taken cannot be written again (file-bucketctl rebuild goes on without it): %w", err)
 	}
 	d.files = newFileCache(d.fs)

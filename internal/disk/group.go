@@ -209,7 +209,6 @@ func (c *committer) commit(ctx context.Context, g *group) {
 	c.heal(ctx)
 	noRoom := c.d.room(0)
 	err := c.txAgain(ctx, func(ctx context.Context) error { return c.writeGroup(ctx, g, noRoom) })
-	c.heal(ctx)
 	c.yield(g) // when writeGroup has not come to it
 	unsure := errors.Is(err, errUnsure)
 	for _, a := range g.added {
@@ -227,6 +226,8 @@ func (c *committer) commit(ctx context.Context, g *group) {
 			err = ioError(err)
 		}
 	}
+	c.endTorn()
+	c.heal(ctx)
 	c.owes.Store(c.few.cur != nil && c.few.cur.unsynced > 0)
 	c.answer(g, err)
 }

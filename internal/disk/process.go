@@ -160,6 +160,7 @@ func (c *committer) unregister() error {
 		errs = append(errs, a.seal())
 		c.retire(a.ended())
 	}
+	c.heal(context.Background())
 	if err := c.d.syncLeft(); err != nil {
 		c.d.litter.Store(true)
 		errs = append(errs, err)

@@ -48,7 +48,8 @@ type Rebuilt struct {
 	Buckets, Keys, Files, Xorbs int64
 	Orphans                     int64 // what Orphan was told
 	Lost                        int64 // what LostKey was told
-	// Blind says that something of a catalog could not be read: keys may be lost that nobody can name. Report was told what that was.
+	// Blind says that something of a catalog could not be read, which Report was told, or that there is content and no catalog: keys
+	// may be lost that nobody can name.
 	Blind bool
 	// Aside is where the old catalog is now, relative to the store; empty when there was none.
 	Aside string

@@ -179,7 +179,8 @@ func (b *builder) all(ctx context.Context) error {
 			return err
 		}
 	}
-	b.done.Blind = b.blind || slices.ContainsFunc(b.sources, func(s *source) bool { return !s.whole })
+	none := len(b.sources) == 0 && b.done.Xorbs > 0
+	b.done.Blind = none || b.blind || slices.ContainsFunc(b.sources, func(s *source) bool { return !s.whole })
 	return nil
 }
 

@@ -75,8 +75,13 @@ func (c *committer) withoutRedo(err error) error {
 	return errAgain
 }
 
+// warnOfRedo warns once of damaged rows, and once of anything else.
 func (c *committer) warnOfRedo(err error) {
-	if !c.redoWarned.Swap(true) {
+	what := "damage"
+	if !errors.Is(err, object.ErrCorrupt) {
+		what = err.Error()
+	}
+	if _, before := c.redoWarned.LoadOrStore(what, true); !before {
 		c.d.warn(fmt.Sprintf("catalog.db: small objects that were stored just before a power cut may not be where they belong: %v; "+
 			"run file-bucketctl check", err))
 	}
@@ -92,13 +97,19 @@ func (c *committer) settle(ctx context.Context) error {
 		if p == nil || p.unsynced == 0 {
 			return nil
 		}
-		if p.sync() == nil {
-			return c.dropRedo(ctx, p)
+		if !p.torn {
+			_ = p.sync() // a pack that is torn by it is ended by commit, when it knows whether rows of this group name it
 		}
+		return c.dropRedo(ctx, p)
+	}})
+}
+
+// endTorn ends the pack of small requests when a sync of it has failed.
+func (c *committer) endTorn() {
+	if p := c.few.cur; p != nil && p.torn {
 		_ = c.few.seal() // what has failed is what is replayed
 		c.retire(c.few.ended())
-		return nil
-	}})
+	}
 }
 
 // heal replays packs of this process when a sync of one has just failed, before that is answered.
@@ -150,7 +161,7 @@ func (c *committer) growing(file string) bool {
 // replayAll replays what can be read, and returns the rows that are not needed any more, also beside an error. The caller holds the
 // lock of the catalog.
 func (c *committer) replayAll(ctx context.Context) (done []int64, err error) {
-	src := &source{name: "catalog.db", db: c.d.reads.db, report: func(p Problem) { c.warnOfRedo(errors.New(p.What)) }}
+	src := c.redoSource()
 	alive := make(map[int64]bool)
 	wanted := func(file string) (bool, error) {
 		if _, torn := c.torn.Load(file); torn {
@@ -200,27 +211,30 @@ func (c *committer) replayPack(ctx context.Context, rows []redoRow) (kept bool, 
 		c.warnOfRedo(fmt.Errorf("%s is missing", name))
 		return true, err
 	}
-	if err = fmt.Errorf("replay %s: %w", name, err); c.d.holds(rows) {
+	if err = fmt.Errorf("replay %s: %w", name, err); c.d.holds(rows) == nil {
 		c.warnOfRedo(err)
 		return true, nil
 	}
 	return true, err
 }
 
-// holds says whether the bytes of rows can be read where they belong.
-func (d *Driver) holds(rows []redoRow) bool {
+// holds makes durable the bytes of rows of one pack that cannot be written to; an error unless they are where they belong.
+func (d *Driver) holds(rows []redoRow) (err error) {
 	f, err := d.fs.open(rows[0].file)
 	if err != nil {
-		return false
+		return ioError(err)
 	}
-	defer func() { _ = f.Close() }() // it was only read
+	defer func() { err = ioError(errors.Join(err, f.Close())) }()
 	for _, r := range rows {
 		b := make([]byte, len(r.bytes))
-		if _, err := f.ReadAt(b, r.off); err != nil || !bytes.Equal(b, r.bytes) {
-			return false
+		if _, err := f.ReadAt(b, r.off); err != nil {
+			return err
+		}
+		if !bytes.Equal(b, r.bytes) {
+			return corrupt("%s+%d is not what was stored", r.file, r.off)
 		}
 	}
-	return true
+	return f.sync()
 }
 
 // errNoPack is returned for a pack that is gone.
@@ -276,16 +290,10 @@ func readRedo(id int64, row []any) (r redoRow, err error) {
 	return r, nil
 }
 
-// redo calls f with rows that can be read, those of one pack at a time, if that is wanted.
+// redo calls f once for each pack that is wanted, with all its rows that can be read.
 func (s *source) redo(ctx context.Context, wanted func(file string) (bool, error), f func([]redoRow) error) error {
-	var rows []redoRow
-	flush := func() error {
-		some := rows
-		if rows = nil; len(some) == 0 {
-			return nil
-		}
-		return f(some)
-	}
+	rows := make(map[string][]redoRow) // each process has up to redoKept
+	var files []string
 	err := s.byID(ctx, "redo", redoColumns, func(row []any) error {
 		id, _ := row[0].(int64) // SQLite knows no other ids
 		r, err := readRedo(id, row[1:])
@@ -295,29 +303,40 @@ func (s *source) redo(ctx context.Context, wanted func(file string) (bool, error
 		if yes, err := wanted(r.file); err != nil || !yes {
 			return err
 		}
-		if len(rows) > 0 && rows[0].file != r.file {
-			err = flush()
+		if rows[r.file] == nil {
+			files = append(files, r.file)
 		}
-		rows = append(rows, r)
-		return err
+		rows[r.file] = append(rows[r.file], r)
+		return nil
 	})
-	if err != nil {
-		return err
+	for _, file := range files {
+		if err == nil {
+			err = f(rows[file])
+		}
 	}
-	return flush()
+	return err
 }
 
 func anyPack(string) (bool, error) { return true, nil }
 
 // settleAll makes durable what rows of redo keep of packs, whoever makes them: their bytes are written once, and do not change.
 func (d *Driver) settleAll(ctx context.Context) error {
-	src := &source{name: "catalog.db", db: d.reads.db, report: func(p Problem) { d.commit.warnOfRedo(errors.New(p.What)) }}
-	return src.redo(ctx, anyPack, func(rows []redoRow) error {
-		if err := d.rewrite(rows); !errors.Is(err, errNoPack) {
-			return err
+	return d.commit.redoSource().redo(ctx, anyPack, func(rows []redoRow) error {
+		err := d.rewrite(rows)
+		if errors.Is(err, errNoPack) {
+			return nil
 		}
-		return nil
+		if err != nil && d.holds(rows) == nil {
+			d.commit.warnOfRedo(fmt.Errorf("replay %s: %w", rows[0].file, err))
+			return nil
+		}
+		return err
 	})
+}
+
+// redoSource reads redo of the catalog that is open.
+func (c *committer) redoSource() *source {
+	return &source{name: "catalog.db", db: c.d.reads.db, report: func(p Problem) { c.warnOfRedo(fmt.Errorf("%w: %s", object.ErrCorrupt, p.What)) }}
 }
 
 // replay does for the store's own catalog what opening it would do, as far as it can be read and packs can be written to. A backup has
@@ -328,7 +347,11 @@ func (b *builder) replay(ctx context.Context) error {
 	}
 	src := *b.sources[0] // what is missing of redo is no key
 	return src.redo(ctx, anyPack, func(rows []redoRow) error {
-		if err := b.d.rewrite(rows); err != nil && !errors.Is(err, errNoPack) {
+		err := b.d.rewrite(rows)
+		if errors.Is(err, object.ErrNoSpace) {
+			return fmt.Errorf("replay %s: make room on the file system of the store: %w", rows[0].file, err)
+		}
+		if err != nil && !errors.Is(err, errNoPack) {
 			b.opts.Report(Problem{What: fmt.Sprintf("replay %s: %v", rows[0].file, err)})
 		}
 		return nil

@@ -18,7 +18,7 @@ func (d *Driver) sweep(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := d.commit.replay(ctx); err != nil {
+	if err := d.commit.replay(ctx); err != nil && ctx.Err() == nil {
 		d.commit.warnOfRedo(err) // it is no reason not to sweep
 	}
 	var errs []error

@@ -1,0 +1,349 @@
+package disk
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"hugbucket/internal/object"
+)
+
+// TestSettleBesideNewPack settles in the group that brings the first bytes of a pack, of which the sync fails: nothing names that pack
+// before the transaction, and what the group brings is there after it.
+func TestSettleBesideNewPack(t *testing.T) {
+	dir := ramDir(t)
+	fs := &lossy{fsys: osFS(dir), dir: dir}
+	held := &heldFS{fsys: fs, reached: make(chan struct{}), released: make(chan struct{})}
+	d := opened(t, dir, Options{fs: held, idle: true, packSize: 10_000, Warn: func(text string) { t.Error(text) }})
+	st := redoStore{dir: dir, d: d, want: make(map[string][]byte)}
+	s := newStore(t, d)
+	for i := range 3 { // the pack is full then, and owes
+		st.put(t, s, fmt.Sprint("key", i))
+	}
+	body := randomBytes(3000, 9)
+	st.want["last"] = body
+	var all, settles, puts sync.WaitGroup
+	held.armed.Store(true)
+	all.Go(func() { put(t, s, "other", nil) })
+	<-held.reached
+	var failed [2]error
+	settles.Go(func() { failed[0] = d.commit.settle(t.Context()) })
+	requests := []*request{<-d.commit.small}
+	puts.Go(func() {
+		_, failed[1] = s.Put(t.Context(), "bucket", "last", bytes.NewReader(body), object.PutOptions{})
+	})
+	requests = append(requests, <-d.commit.small)
+	held.released <- struct{}{}
+	all.Wait()
+	g := &group{}
+	d.commit.appendBytes(t.Context(), g, requests, &d.commit.few)
+	fs.fails.Store(true)
+	d.commit.commit(t.Context(), g)
+	fs.fails.Store(false)
+	settles.Wait()
+	puts.Wait()
+	if err := errors.Join(failed[:]...); err != nil {
+		t.Fatal(err)
+	}
+	st.verify(t, d, 0)
+	closed(t, d)
+	st.verify(t, reopened(t, dir), 0)
+}
+
+// turns is a store in which two processes have stored objects in turn, of which the second has died.
+func turns(t *testing.T, fs fsys, dir string) redoStore {
+	t.Helper()
+	st := redoStore{dir: dir, want: make(map[string][]byte)}
+	var err error
+	if st.d, err = Open(t.Context(), dir, Options{fs: fs, idle: true, Warn: func(text string) { t.Error(text) }}); err != nil {
+		t.Fatal(err)
+	}
+	other, err := Open(t.Context(), dir, Options{fs: fs, idle: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine, theirs := newStore(t, st.d), object.New(other, object.Config{})
+	for i := range 6 {
+		st.put(t, mine, fmt.Sprint("mine", i))
+		st.put(t, theirs, fmt.Sprint("theirs", i))
+	}
+	abandon(t, other)
+	return st
+}
+
+// TestReplayInTurns replays packs whose rows lie between each other's: of one whose sync has failed, all is there at once.
+func TestReplayInTurns(t *testing.T) {
+	dir := ramDir(t)
+	fs := &lossy{fsys: osFS(dir), dir: dir}
+	st := turns(t, fs, dir)
+	fs.fails.Store(true)
+	err := st.d.commit.settle(t.Context())
+	fs.fails.Store(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st.verify(t, st.d, 0)
+	if err := st.d.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestReplaySyncsOnce counts the syncs of packs whose rows lie between each other's.
+func TestReplaySyncsOnce(t *testing.T) {
+	p := newTap(t)
+	var syncs atomic.Int64
+	p.on = func(c call) error {
+		if c.do == "sync" && strings.HasPrefix(c.name, "packs/") {
+			syncs.Add(1)
+		}
+		return nil
+	}
+	dir := ramDir(t)
+	st := turns(t, tapFS{osFS(dir), p}, dir)
+	if err := st.d.Backup(t.Context(), &bytes.Buffer{}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if n := syncs.Swap(0); n != 2 {
+		t.Errorf("a backup takes %d syncs of 2 packs", n)
+	}
+	abandon(t, st.d)
+	d, err := Open(t.Context(), dir, Options{fs: tapFS{osFS(dir), p}, idle: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := syncs.Load(); n != 2 {
+		t.Errorf("opening takes %d syncs of 2 packs", n)
+	}
+	st.verify(t, d, 0)
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestCloseHeals closes a store when syncs fail: who has it open beside reads all of it.
+func TestCloseHeals(t *testing.T) {
+	dir := ramDir(t)
+	fs := &lossy{fsys: osFS(dir), dir: dir}
+	d, err := Open(t.Context(), dir, Options{fs: fs, idle: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := redoStore{dir: dir, d: d, want: make(map[string][]byte)}
+	st.put(t, newStore(t, d), "key")
+	other := reopened(t, dir)
+	fs.fails.Store(true)
+	if err := d.Close(); !errors.Is(err, errNoSync) {
+		t.Errorf("closed: %v", err)
+	}
+	st.verify(t, other, 0)
+}
+
+// TestTornPackIsNotSyncedAgain fails the sync of a pack that is made because a page of redo cannot be written: the next sync would find
+// nothing wrong.
+func TestTornPackIsNotSyncedAgain(t *testing.T) {
+	dir := ramDir(t)
+	fs := &lossy{fsys: osFS(dir), dir: dir}
+	d, err := Open(t.Context(), dir, Options{fs: fs, idle: true, Warn: func(string) {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := redoStore{dir: dir, d: d, want: make(map[string][]byte)}
+	s := newStore(t, d)
+	for i := range 12 {
+		st.put(t, s, fmt.Sprint("key", i))
+	}
+	d.commit.cutLog(t.Context())
+	name := filepath.Join(dir, "catalog.db")
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := bytes.Index(b, st.want["key11"][:100])
+	if last < 0 {
+		t.Fatal("the last row is not in catalog.db")
+	}
+	b[last] ^= 1
+	if err := os.WriteFile(name, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.commit.conn.ExecContext(t.Context(), `PRAGMA shrink_memory`); err != nil {
+		t.Fatal(err)
+	}
+	fs.fails.Store(true)
+	_, err = s.Put(t.Context(), "bucket", "refused", bytes.NewReader(randomBytes(3000, 99)), object.PutOptions{})
+	fs.fails.Store(false)
+	if !errors.Is(err, errNoSync) {
+		t.Fatalf("put whose sync failed: %v", err)
+	}
+	if err := d.commit.settle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	lost := 0
+	for key, body := range st.want {
+		if got, err := readAll(t.Context(), s, key); err != nil || !bytes.Equal(got, body) {
+			lost++
+		}
+	}
+	if page := dbPage / 3000; lost > page {
+		t.Errorf("%d objects are lost, on one page of redo are %d", lost, page)
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestWarningsOfRedo: a sweep that is cut short says nothing, and of packs is warned after damage, too.
+func TestWarningsOfRedo(t *testing.T) {
+	var warned []string
+	st := newRedoStore(t, Options{Warn: func(text string) { warned = append(warned, text) }})
+	cut, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := st.d.sweep(cut); err == nil {
+		t.Error("swept after the end")
+	}
+	if len(warned) > 0 {
+		t.Fatalf("warned of %q", warned)
+	}
+	for _, err := range []error{corrupt("a row"), corrupt("another row"), errFault, errFault, errNoSync} {
+		st.d.commit.warnOfRedo(err)
+	}
+	if len(warned) != 3 || !strings.Contains(warned[0], "a row") || !strings.Contains(warned[1], errFault.Error()) || !strings.Contains(warned[2], errNoSync.Error()) {
+		t.Errorf("warned of %q", warned)
+	}
+	if err := st.d.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestBackupWithPackThatCannotBeWritten makes a backup when a pack can only be read, and its bytes are there; and none when they are not.
+func TestBackupWithPackThatCannotBeWritten(t *testing.T) {
+	st := newRedoStore(t, Options{Warn: func(string) {}})
+	abandon(t, st.d)
+	fs := &noEdit{fsys: osFS(st.dir)}
+	fs.fails.Store(true)
+	d, err := Open(t.Context(), st.dir, Options{idle: true, fs: fs, Warn: func(string) {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Backup(t.Context(), &bytes.Buffer{}, nil); err != nil {
+		t.Error(err)
+	}
+	st.lose(t)
+	if err := d.Backup(t.Context(), &bytes.Buffer{}, nil); !errors.Is(err, unix.EIO) {
+		t.Errorf("backup without content: %v", err)
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// fullEdit has no room for what is written to packs that are there, when it is told so.
+type fullEdit struct {
+	fsys
+	full atomic.Bool
+}
+
+type fullFile struct{ file }
+
+func (fullFile) WriteAt([]byte, int64) (int, error) { return 0, unix.ENOSPC }
+
+func (f *fullEdit) edit(name string) (file, error) {
+	opened, err := f.fsys.edit(name)
+	if err == nil && f.full.Load() {
+		opened = fullFile{opened}
+	}
+	return opened, err
+}
+
+// TestReplayOnFullDisk has no room for what a power cut took: that is said, and a rebuild does not put away what only redo has.
+func TestReplayOnFullDisk(t *testing.T) {
+	st := newRedoStore(t, Options{})
+	abandon(t, st.d)
+	st.lose(t)
+	fs := &fullEdit{fsys: osFS(st.dir)}
+	fs.full.Store(true)
+	_, err := Open(t.Context(), st.dir, Options{idle: true, fs: fs})
+	if !errors.Is(err, object.ErrNoSpace) || strings.Contains(err.Error(), "rebuild") || !strings.Contains(err.Error(), "make room") {
+		t.Errorf("opened on a full disk: %v", err)
+	}
+	_, err = Rebuild(t.Context(), st.dir, RebuildOptions{fs: fs})
+	if !errors.Is(err, object.ErrNoSpace) || !strings.Contains(err.Error(), "make room") {
+		t.Errorf("rebuilt on a full disk: %v", err)
+	}
+	fs.full.Store(false)
+	st.verify(t, reopened(t, st.dir), 0)
+}
+
+// TestBackupForgets makes a backup after small objects were deleted and redo has forgotten them.
+func TestBackupForgets(t *testing.T) {
+	d, err := Open(t.Context(), ramDir(t), Options{idle: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newStore(t, d)
+	secret := func(i int) []byte { return randomBytes(500, uint64(i)) }
+	for i := range 3 {
+		put(t, s, fmt.Sprint("secret", i), secret(i))
+	}
+	backup := func() []byte {
+		t.Helper()
+		var b bytes.Buffer
+		if err := d.Backup(t.Context(), &b, nil); err != nil {
+			t.Fatal(err)
+		}
+		return b.Bytes()
+	}
+	if !bytes.Contains(backup(), secret(0)) {
+		t.Error("redo does not have the object: the test proves nothing")
+	}
+	for i := range 3 {
+		if err := s.Delete(t.Context(), "bucket", fmt.Sprint("secret", i), object.Condition{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.commit.settle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b := backup()
+	for i := range 3 {
+		if bytes.Contains(b, secret(i)[:100]) {
+			t.Errorf("secret%d is in the backup", i)
+		}
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestBlindWithoutCatalog rebuilds what has content and no catalog.
+func TestBlindWithoutCatalog(t *testing.T) {
+	for name, spoil := range map[string]func(name string) error{
+		"gone":    os.Remove,
+		"empty":   func(name string) error { return os.Truncate(name, 0) },
+		"cut":     func(name string) error { return os.Truncate(name, 100) },
+		"garbage": func(name string) error { return os.WriteFile(name, bytes.Repeat([]byte("x"), 8192), 0o600) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			st := newRedoStore(t, Options{})
+			if err := st.d.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if err := spoil(filepath.Join(st.dir, "catalog.db")); err != nil {
+				t.Fatal(err)
+			}
+			done, err := Rebuild(t.Context(), st.dir, RebuildOptions{})
+			if err != nil || !done.Blind || done.Orphans != 12 {
+				t.Errorf("%+v, %v", done, err)
+			}
+		})
+	}
+}
