@@ -30,8 +30,9 @@ var (
 	errStopped = errors.New("the store is closed")
 )
 
-// committer makes all transactions that write the catalog. Commits that come at the same time share one sync of a pack and
-// one transaction. While the transaction of one group is synced, the bytes of the next are appended and synced.
+// committer makes all transactions that write the catalog. Commits that come at the same time share one transaction, and one sync
+// of a pack when they bring more than a few bytes. While the transaction of a group is synced, the bytes of the next such ones are
+// appended and synced.
 type committer struct {
 	d          *Driver
 	db         *sql.DB
@@ -259,7 +260,7 @@ func (c *committer) cutLog(ctx context.Context) {
 	_ = c.lock.unlock() // what fails here fails again with the next commit, and is told there
 }
 
-// sealPacks marks the packs that were sealed since. What of one may not be durable stays in redo until another process replays it.
+// sealPacks marks the packs that were sealed since. What of one may not be durable stays in redo until it is replayed.
 func (c *committer) sealPacks(ctx context.Context) error {
 	for _, p := range c.sealing {
 		if _, err := c.st.sealPack.ExecContext(ctx, p.name); err != nil {

@@ -86,8 +86,8 @@ type group struct {
 	arrived  map[int64]time.Time // what it says of buckets into which something comes
 }
 
-// appendBodies makes groups of what is submitted and brings bytes, and makes the bytes durable, until ctx ends. It begins when
-// the transaction of the group before is about to be synced: both syncs then take one time, and groups are as large as can be.
+// appendBodies makes groups of what is submitted to bodies, and makes the bytes durable, until ctx ends. It begins when the transaction
+// of the group before is about to be synced: both syncs then take one time, and groups are as large as can be.
 func (c *committer) appendBodies(ctx context.Context) {
 	defer close(c.appended)
 	for {

@@ -3,11 +3,13 @@ package disk
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"io/fs"
+	"math"
 	"slices"
 
 	"hugbucket/internal/object"
@@ -20,7 +22,8 @@ import (
 // the store next, or sweeps.
 //
 // Only two things can take from the pack what was written to it. A power cut ends all processes, so that nobody reads a place
-// before it was replayed. A sync that fails ends the pack, and it is replayed at once, and again once a minute until that works.
+// before it was replayed. A sync that fails, or tells that what the system wrote by itself has failed, ends the pack, and it is replayed
+// at once, and again once a minute until that works.
 const (
 	// redoRequest is how much a request may bring for that, redoGroup how much all of a group: what is larger is not worth being
 	// written twice.
@@ -82,7 +85,7 @@ func (c *committer) warnOfRedo(err error) {
 		what = err.Error()
 	}
 	if _, before := c.redoWarned.LoadOrStore(what, true); !before {
-		c.d.warn(fmt.Sprintf("catalog.db: small objects that were stored just before a power cut may not be where they belong: %v; "+
+		c.d.warn(fmt.Sprintf("catalog.db: small objects that were stored last may not be where they belong: %v; "+
 			"run file-bucketctl check", err))
 	}
 }
@@ -98,7 +101,9 @@ func (c *committer) settle(ctx context.Context) error {
 			return nil
 		}
 		if !p.torn {
-			_ = p.sync() // a pack that is torn by it is ended by commit, when it knows whether rows of this group name it
+			if err := p.sync(); err != nil { // commit ends the pack, when it knows whether rows of this group name it
+				c.d.warn(fmt.Sprintf("%s: the disk failed to keep what was written, which is written again: %v", p.name, err))
+			}
 		}
 		return c.dropRedo(ctx, p)
 	}})
@@ -290,16 +295,84 @@ func readRedo(id int64, row []any) (r redoRow, err error) {
 	return r, nil
 }
 
+// eachRedo calls f with rows of redo that can be read, and damaged with what it meets where one cannot. An error of either ends it. Ids are
+// never given again, and rows are few: what lies behind a damaged page is not looked for id by id.
+func eachRedo(ctx context.Context, db *sql.DB, f func(redoRow) error, damaged func(error) error) error {
+	ids := func(from int64, limit int) ([][]any, error) {
+		return anyRows(brief(ctx), db, `SELECT id FROM redo WHERE id >= ? ORDER BY id LIMIT ?`, from, limit)
+	}
+	row := func(id int64) (r redoRow, err error) {
+		found, err := anyRows(brief(ctx), db, `SELECT `+redoColumns+` FROM redo WHERE id = ?`, id)
+		if err == nil && len(found) == 0 {
+			err = corrupt("catalog.db: redo has no row %d and names it", id)
+		}
+		if err != nil {
+			return r, err
+		}
+		return readRedo(id, found[0])
+	}
+	for from := int64(0); ; {
+		if err := live(ctx); err != nil {
+			return err
+		}
+		page, err := ids(from, checkPage)
+		for _, one := range page {
+			id, _ := one[0].(int64) // SQLite knows no other ids
+			from = id + 1
+			r, err := row(id)
+			if err == nil {
+				err = f(r)
+			} else {
+				err = damaged(err)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		switch {
+		case len(page) > 0: // an error is met again
+		case errors.Is(err, object.ErrCorrupt):
+			if err := damaged(err); err != nil {
+				return err
+			}
+			more := false
+			from, more = behind(from, func(id int64) bool {
+				_, err := ids(id, 1)
+				return errors.Is(err, object.ErrCorrupt)
+			})
+			if !more {
+				return nil
+			}
+		default:
+			return err
+		}
+	}
+}
+
+// behind returns the first id that is not bad behind one that is, if there is any. It takes ids that are bad for one stretch.
+func behind(id int64, bad func(int64) bool) (int64, bool) {
+	step := int64(1)
+	for ; bad(id + step); step *= 2 {
+		if id += step; step > math.MaxInt64/8 {
+			return 0, false
+		}
+	}
+	good := id + step
+	for good-id > 1 {
+		if mid := id + (good-id)/2; bad(mid) {
+			id = mid
+		} else {
+			good = mid
+		}
+	}
+	return good, true
+}
+
 // redo calls f once for each pack that is wanted, with all its rows that can be read.
 func (s *source) redo(ctx context.Context, wanted func(file string) (bool, error), f func([]redoRow) error) error {
 	rows := make(map[string][]redoRow) // each process has up to redoKept
 	var files []string
-	err := s.byID(ctx, "redo", redoColumns, func(row []any) error {
-		id, _ := row[0].(int64) // SQLite knows no other ids
-		r, err := readRedo(id, row[1:])
-		if err != nil {
-			return s.damage(err, "a row of redo")
-		}
+	err := eachRedo(ctx, s.db, func(r redoRow) error {
 		if yes, err := wanted(r.file); err != nil || !yes {
 			return err
 		}
@@ -308,7 +381,7 @@ func (s *source) redo(ctx context.Context, wanted func(file string) (bool, error
 		}
 		rows[r.file] = append(rows[r.file], r)
 		return nil
-	})
+	}, func(err error) error { return s.damage(err, "some of redo") })
 	for _, file := range files {
 		if err == nil {
 			err = f(rows[file])
@@ -360,11 +433,11 @@ func (b *builder) replay(ctx context.Context) error {
 
 // checkRedo looks at what would be replayed.
 func (c *checker) checkRedo(ctx context.Context) error {
-	_, err := c.byID(ctx, "redo", redoColumns, func(id int64, row []any) error {
-		if _, err := readRedo(id, row); err != nil {
-			c.problem(Problem{What: err.Error()})
+	return eachRedo(ctx, c.db, func(redoRow) error { return nil }, func(err error) error {
+		if errors.Is(err, object.ErrCorrupt) {
+			c.problem(Problem{What: fmt.Sprintf("catalog.db: some of redo cannot be read: %v", err)})
+			return nil
 		}
-		return nil
+		return err
 	})
-	return err // pages that cannot be read are reported elsewhere
 }

@@ -23,7 +23,8 @@ func TestSettleBesideNewPack(t *testing.T) {
 	dir := ramDir(t)
 	fs := &lossy{fsys: osFS(dir), dir: dir}
 	held := &heldFS{fsys: fs, reached: make(chan struct{}), released: make(chan struct{})}
-	d := opened(t, dir, Options{fs: held, idle: true, packSize: 10_000, Warn: func(text string) { t.Error(text) }})
+	var warned []string
+	d := opened(t, dir, Options{fs: held, idle: true, packSize: 10_000, Warn: func(text string) { warned = append(warned, text) }})
 	st := redoStore{dir: dir, d: d, want: make(map[string][]byte)}
 	s := newStore(t, d)
 	for i := range 3 { // the pack is full then, and owes
@@ -54,6 +55,9 @@ func TestSettleBesideNewPack(t *testing.T) {
 	if err := errors.Join(failed[:]...); err != nil {
 		t.Fatal(err)
 	}
+	if len(warned) != 1 || !strings.Contains(warned[0], "packs/1.2: the disk failed") {
+		t.Errorf("warned of %q", warned)
+	}
 	st.verify(t, d, 0)
 	closed(t, d)
 	st.verify(t, reopened(t, dir), 0)
@@ -64,7 +68,7 @@ func turns(t *testing.T, fs fsys, dir string) redoStore {
 	t.Helper()
 	st := redoStore{dir: dir, want: make(map[string][]byte)}
 	var err error
-	if st.d, err = Open(t.Context(), dir, Options{fs: fs, idle: true, Warn: func(text string) { t.Error(text) }}); err != nil {
+	if st.d, err = Open(t.Context(), dir, Options{fs: fs, idle: true}); err != nil {
 		t.Fatal(err)
 	}
 	other, err := Open(t.Context(), dir, Options{fs: fs, idle: true})
@@ -345,5 +349,80 @@ func TestBlindWithoutCatalog(t *testing.T) {
 				t.Errorf("%+v, %v", done, err)
 			}
 		})
+	}
+}
+
+// TestRotOfRedoWithManyIDs damages a page of redo when more rows have been there than anybody can ask for one by one: the root, and the
+// first leaf, behind which rows are replayed.
+func TestRotOfRedoWithManyIDs(t *testing.T) {
+	for name, c := range map[string]struct {
+		page string
+		lost bool
+	}{
+		"root": {`SELECT rootpage FROM sqlite_master WHERE name = 'redo'`, true},
+		"leaf": {`SELECT pageno FROM dbstat WHERE name = 'redo' AND pagetype = 'leaf' ORDER BY path LIMIT 1`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			st := newRedoStore(t, Options{})
+			if _, err := st.d.commit.conn.ExecContext(t.Context(), `UPDATE sqlite_sequence SET seq = 1 << 60 WHERE name = 'redo'`); err != nil {
+				t.Fatal(err)
+			}
+			s := object.New(st.d, object.Config{})
+			for i := range 12 {
+				st.put(t, s, fmt.Sprint("more", i))
+			}
+			if n := count(t, st.d, `SELECT count(*) FROM dbstat WHERE name = 'redo' AND pagetype = 'leaf'`); n < 2 {
+				t.Fatalf("redo has %d leaves", n)
+			}
+			page := count(t, st.d, c.page)
+			st.d.commit.cutLog(t.Context())
+			abandon(t, st.d)
+			st.lose(t)
+			name := filepath.Join(st.dir, "catalog.db")
+			b, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b[(page-1)*dbPage+100] ^= 1
+			if err := os.WriteFile(name, b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			var warned []string
+			d, err := Open(t.Context(), st.dir, Options{idle: true, Warn: func(text string) { warned = append(warned, text) }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(warned) != 1 || !strings.Contains(warned[0], "some of redo cannot be read") {
+				t.Errorf("warned of %q", warned)
+			}
+			s = object.New(d, object.Config{})
+			got, err := readAll(t.Context(), s, "more11") // was stored last
+			if whole := err == nil && bytes.Equal(got, st.want["more11"]); whole == c.lost {
+				t.Errorf("what was stored last: %v", err)
+			}
+			told := false
+			if _, err := d.Check(t.Context(), CheckOptions{}, func(p Problem) { told = told || strings.Contains(p.What, "some of redo") }); err != nil || !told {
+				t.Errorf("check does not tell: %v", err)
+			}
+			if err := d.Close(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+func TestBehind(t *testing.T) {
+	for _, c := range []struct{ from, end int64 }{{0, 0}, {0, 1}, {5, 5}, {5, 6}, {0, 1000}, {7, 1 << 40}, {1 << 60, 1<<60 + 9}} {
+		asked := 0
+		got, more := behind(c.from, func(id int64) bool {
+			asked++
+			return id <= c.end
+		})
+		if !more || got != c.end+1 || asked > 130 {
+			t.Errorf("from %d to %d: %d, %v, asked %d times", c.from, c.end, got, more, asked)
+		}
+	}
+	if got, more := behind(3, func(int64) bool { return true }); more {
+		t.Errorf("there is nothing, but %d", got)
 	}
 }
