@@ -301,15 +301,19 @@ func eachRedo(ctx context.Context, db *sql.DB, f func(redoRow) error, damaged fu
 	ids := func(from int64, limit int) ([][]any, error) {
 		return anyRows(brief(ctx), db, `SELECT id FROM redo WHERE id >= ? ORDER BY id LIMIT ?`, from, limit)
 	}
-	row := func(id int64) (r redoRow, err error) {
-		found, err := anyRows(brief(ctx), db, `SELECT `+redoColumns+` FROM redo WHERE id = ?`, id)
-		if err == nil && len(found) == 0 {
-			err = corrupt("catalog.db: redo has no row %d and names it", id)
+	each := func(id int64) error {
+		rows, err := anyRows(brief(ctx), db, `SELECT `+redoColumns+` FROM redo WHERE id = ?`, id)
+		if err == nil && len(rows) == 0 {
+			return nil // it has gone meanwhile
+		}
+		var r redoRow
+		if err == nil {
+			r, err = readRedo(id, rows[0])
 		}
 		if err != nil {
-			return r, err
+			return damaged(err)
 		}
-		return readRedo(id, found[0])
+		return f(r)
 	}
 	for from := int64(0); ; {
 		if err := live(ctx); err != nil {
@@ -319,13 +323,7 @@ func eachRedo(ctx context.Context, db *sql.DB, f func(redoRow) error, damaged fu
 		for _, one := range page {
 			id, _ := one[0].(int64) // SQLite knows no other ids
 			from = id + 1
-			r, err := row(id)
-			if err == nil {
-				err = f(r)
-			} else {
-				err = damaged(err)
-			}
-			if err != nil {
+			if err := each(id); err != nil {
 				return err
 			}
 		}
