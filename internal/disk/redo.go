@@ -78,15 +78,20 @@ func (c *committer) withoutRedo(err error) error {
 	return errAgain
 }
 
+const ofDamage = "damage"
+
 // warnOfRedo warns once of damaged rows, and once of anything else.
 func (c *committer) warnOfRedo(err error) {
-	what := "damage"
+	what := ofDamage
 	if !errors.Is(err, object.ErrCorrupt) {
 		what = err.Error()
 	}
+	c.warnOnce(what, err.Error())
+}
+
+func (c *committer) warnOnce(what, text string) {
 	if _, before := c.redoWarned.LoadOrStore(what, true); !before {
-		c.d.warn(fmt.Sprintf("catalog.db: small objects that were stored last may not be where they belong: %v; "+
-			"run file-bucketctl check", err))
+		c.d.warn("catalog.db: small objects that were stored last may not be where they belong: " + text + "; run file-bucketctl check")
 	}
 }
 
@@ -407,7 +412,7 @@ func (d *Driver) settleAll(ctx context.Context) error {
 
 // redoSource reads redo of the catalog that is open.
 func (c *committer) redoSource() *source {
-	return &source{name: "catalog.db", db: c.d.reads.db, report: func(p Problem) { c.warnOfRedo(fmt.Errorf("%w: %s", object.ErrCorrupt, p.What)) }}
+	return &source{name: "catalog.db", db: c.d.reads.db, report: func(p Problem) { c.warnOnce(ofDamage, p.What) }}
 }
 
 // replay does for the store's own catalog what opening it would do, as far as it can be read and packs can be written to. A backup has

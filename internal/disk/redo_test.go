@@ -194,18 +194,24 @@ func TestReplayLeavesTheLiving(t *testing.T) {
 	st.verify(t, other, 0)
 }
 
+// packSyncs counts the syncs of packs.
+func packSyncs(t *testing.T) (*tap, *atomic.Int64) {
+	t.Helper()
+	p, syncs := newTap(t), new(atomic.Int64)
+	p.on = func(c call) error {
+		if c.do == "sync" && strings.HasPrefix(c.name, "packs/") {
+			syncs.Add(1)
+		}
+		return nil
+	}
+	return p, syncs
+}
+
 // TestRedoIsBounded stores more than may wait for a sync: rows go when the pack is synced, also of a pack that is full.
 func TestRedoIsBounded(t *testing.T) {
 	for name, opts := range map[string]Options{"synced": {redoKept: 10_000}, "ended": {packSize: 10_000}} {
 		t.Run(name, func(t *testing.T) {
-			p := newTap(t)
-			var syncs atomic.Int64
-			p.on = func(c call) error {
-				if c.do == "sync" && strings.HasPrefix(c.name, "packs/") {
-					syncs.Add(1)
-				}
-				return nil
-			}
+			p, syncs := packSyncs(t)
 			dir := ramDir(t)
 			opts.fs, opts.idle = tapFS{osFS(dir), p}, true
 			d, err := Open(t.Context(), dir, opts)

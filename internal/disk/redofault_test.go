@@ -103,14 +103,7 @@ func TestReplayInTurns(t *testing.T) {
 
 // TestReplaySyncsOnce counts the syncs of packs whose rows lie between each other's.
 func TestReplaySyncsOnce(t *testing.T) {
-	p := newTap(t)
-	var syncs atomic.Int64
-	p.on = func(c call) error {
-		if c.do == "sync" && strings.HasPrefix(c.name, "packs/") {
-			syncs.Add(1)
-		}
-		return nil
-	}
+	p, syncs := packSyncs(t)
 	dir := ramDir(t)
 	st := turns(t, tapFS{osFS(dir), p}, dir)
 	if err := st.d.Backup(t.Context(), &bytes.Buffer{}, nil); err != nil {
