@@ -207,44 +207,42 @@ func (c *committer) replayAll(ctx context.Context) (done []int64, err error) {
 }
 
 // replayPack writes rows of one pack. They are kept when somebody has taken that away, for when it is there again, and when it cannot be
-// written to, which is no error if their bytes are in it.
+// written to.
 func (c *committer) replayPack(ctx context.Context, rows []redoRow) (kept bool, err error) {
-	name := rows[0].file
-	switch err = c.d.rewrite(rows); {
-	case err == nil:
-		return false, nil
-	case errors.Is(err, errNoPack):
-		err = sqlError(c.conn.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM packs WHERE file = ?)`, name).Scan(&kept))
-		if !kept {
-			return false, err
-		}
-		c.warnOfRedo(fmt.Errorf("%s is missing", name))
-		return true, err
+	written, err := c.secure(rows)
+	if !errors.Is(err, errNoPack) {
+		return !written, err
 	}
-	if err = fmt.Errorf("replay %s: %w", name, err); c.d.holds(rows) == nil {
-		c.warnOfRedo(err)
-		return true, nil
+	err = sqlError(c.conn.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM packs WHERE file = ?)`, rows[0].file).Scan(&kept))
+	if kept {
+		c.warnOfRedo(fmt.Errorf("%s is missing", rows[0].file))
 	}
-	return true, err
+	return kept, err
 }
 
-// holds makes durable the bytes of rows of one pack that cannot be written to; an error unless they are where they belong.
-func (d *Driver) holds(rows []redoRow) (err error) {
+// secure makes durable what rows of one pack say. That it cannot be written to is no error if their bytes are in it.
+func (c *committer) secure(rows []redoRow) (written bool, err error) {
+	err = c.d.rewrite(rows)
+	if err == nil || errors.Is(err, errNoPack) || !c.d.holds(rows) {
+		return err == nil, err
+	}
+	c.warnOfRedo(err)
+	return false, nil
+}
+
+// holds says whether the bytes of rows of one pack are where they belong, and makes them durable there without writing.
+func (d *Driver) holds(rows []redoRow) bool {
 	f, err := d.fs.open(rows[0].file)
 	if err != nil {
-		return ioError(err)
+		return false
 	}
-	defer func() { err = ioError(errors.Join(err, f.Close())) }()
+	held := f.sync() == nil
 	for _, r := range rows {
 		b := make([]byte, len(r.bytes))
-		if _, err := f.ReadAt(b, r.off); err != nil {
-			return err
-		}
-		if !bytes.Equal(b, r.bytes) {
-			return corrupt("%s+%d is not what was stored", r.file, r.off)
-		}
+		_, err := f.ReadAt(b, r.off)
+		held = held && err == nil && bytes.Equal(b, r.bytes)
 	}
-	return f.sync()
+	return f.Close() == nil && held
 }
 
 // errNoPack is returned for a pack that is gone.
@@ -252,20 +250,26 @@ var errNoPack = errors.New("there is no such pack")
 
 // rewrite writes rows of one pack, and makes all of it durable. It writes also what is there already: after a sync that has failed,
 // the system keeps bytes in memory that it does not write any more.
-func (d *Driver) rewrite(rows []redoRow) error {
-	f, err := d.fs.edit(rows[0].file)
+func (d *Driver) rewrite(rows []redoRow) (err error) {
+	name := rows[0].file
+	f, err := d.fs.edit(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return errNoPack
 	}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("replay %s: %w", name, ioError(err))
+		}
+	}()
 	if err != nil {
-		return ioError(err)
+		return err
 	}
 	for _, r := range rows {
 		if _, err := f.WriteAt(r.bytes, r.off); err != nil {
-			return ioError(errors.Join(err, f.Close()))
+			return errors.Join(err, f.Close())
 		}
 	}
-	return ioError(errors.Join(f.sync(), f.Close()))
+	return errors.Join(f.sync(), f.Close())
 }
 
 const redoColumns = `file, off, sum, bytes`
@@ -398,12 +402,8 @@ func anyPack(string) (bool, error) { return true, nil }
 // settleAll makes durable what rows of redo keep of packs, whoever makes them: their bytes are written once, and do not change.
 func (d *Driver) settleAll(ctx context.Context) error {
 	return d.commit.redoSource().redo(ctx, anyPack, func(rows []redoRow) error {
-		err := d.rewrite(rows)
+		_, err := d.commit.secure(rows)
 		if errors.Is(err, errNoPack) {
-			return nil
-		}
-		if err != nil && d.holds(rows) == nil {
-			d.commit.warnOfRedo(fmt.Errorf("replay %s: %w", rows[0].file, err))
 			return nil
 		}
 		return err
@@ -425,10 +425,10 @@ func (b *builder) replay(ctx context.Context) error {
 	return src.redo(ctx, anyPack, func(rows []redoRow) error {
 		err := b.d.rewrite(rows)
 		if errors.Is(err, object.ErrNoSpace) {
-			return fmt.Errorf("replay %s: make room on the file system of the store: %w", rows[0].file, err)
+			return fmt.Errorf("make room on the file system of the store: %w", err)
 		}
 		if err != nil && !errors.Is(err, errNoPack) {
-			b.opts.Report(Problem{What: fmt.Sprintf("replay %s: %v", rows[0].file, err)})
+			b.opts.Report(Problem{What: err.Error()})
 		}
 		return nil
 	})

@@ -24,18 +24,21 @@ type redoStore struct {
 
 func newRedoStore(t *testing.T, opts Options) redoStore {
 	t.Helper()
-	st := redoStore{dir: ramDir(t), want: make(map[string][]byte)}
-	opts.idle = true
-	d, err := Open(t.Context(), st.dir, opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	st.d = d
-	s := newStore(t, d)
+	st, s := emptyRedoStore(t, ramDir(t), opts)
 	for i := range 12 {
 		st.put(t, s, fmt.Sprint("key", i))
 	}
 	return st
+}
+
+func emptyRedoStore(t *testing.T, dir string, opts Options) (redoStore, *object.Store) {
+	t.Helper()
+	opts.idle = true
+	d, err := Open(t.Context(), dir, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return redoStore{dir: dir, d: d, want: make(map[string][]byte)}, newStore(t, d)
 }
 
 func (st redoStore) put(t *testing.T, s *object.Store, key string) {
@@ -57,14 +60,40 @@ func (st redoStore) pack(t *testing.T) string {
 // lose takes from the end of the pack what a power cut may take.
 func (st redoStore) lose(t *testing.T) {
 	t.Helper()
-	name := st.pack(t)
-	b, err := os.ReadFile(name)
-	if err == nil {
+	changeFile(t, st.pack(t), func(b []byte) []byte {
 		clear(b[5000:])
-		err = os.WriteFile(name, b[:30_000], 0o600)
-	}
-	if err != nil {
+		return b[:30_000]
+	})
+}
+
+// flip damages catalog.db, at the offset that at finds in it.
+func (st redoStore) flip(t *testing.T, at func(catalog []byte) int) {
+	t.Helper()
+	changeFile(t, filepath.Join(st.dir, "catalog.db"), func(b []byte) []byte {
+		b[at(b)] ^= 1
+		return b
+	})
+}
+
+// flipLive is flip under a process that writes: it has to read what it damages, as when another process has written.
+func (st redoStore) flipLive(t *testing.T, at func(catalog []byte) int) {
+	t.Helper()
+	st.d.commit.cutLog(t.Context())
+	st.flip(t, at)
+	if _, err := st.d.commit.conn.ExecContext(t.Context(), `PRAGMA shrink_memory`); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// bytesOf finds the bytes of an object in redo.
+func (st redoStore) bytesOf(t *testing.T, key string) func(catalog []byte) int {
+	t.Helper()
+	return func(b []byte) int {
+		at := bytes.Index(b, st.want[key][:100])
+		if at < 0 {
+			t.Fatal("the bytes are not in the catalog")
+		}
+		return at
 	}
 }
 
@@ -294,13 +323,9 @@ func TestReplayAfterFailedSync(t *testing.T) {
 			dir := ramDir(t)
 			fs := &lossy{fsys: osFS(dir), dir: dir}
 			edits := &noEdit{fsys: fs}
-			opts.fs, opts.idle, opts.Warn = edits, true, func(string) {}
-			d, err := Open(t.Context(), dir, opts)
-			if err != nil {
-				t.Fatal(err)
-			}
-			st := redoStore{dir: dir, d: d, want: make(map[string][]byte)}
-			s := newStore(t, d)
+			opts.fs, opts.Warn = edits, func(string) {}
+			st, s := emptyRedoStore(t, dir, opts)
+			d := st.d
 			fail := func() {
 				t.Helper()
 				fs.fails.Store(true)
@@ -470,27 +495,11 @@ func TestReplayOfDamage(t *testing.T) {
 
 // TestRotOfRedo damages pages of redo under a process that writes: packs are synced then, and nobody is refused.
 func TestRotOfRedo(t *testing.T) {
-	for _, offset := range []int64{0, 2000} { // of the page in which the bytes of a row begin, and of the one behind it
+	for _, offset := range []int{0, 2000} { // of the page in which the bytes of a row begin, and of the one behind it
 		var warned []string
 		st := newRedoStore(t, Options{redoKept: 40_000, Warn: func(text string) { warned = append(warned, text) }})
 		s := object.New(st.d, object.Config{})
-		st.d.commit.cutLog(t.Context())
-		name := filepath.Join(st.dir, "catalog.db")
-		b, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		at := int64(bytes.Index(b, st.want["key5"][:100]))
-		if at < 0 {
-			t.Fatal("the bytes are not in the catalog")
-		}
-		b[at+offset] ^= 1
-		if err := os.WriteFile(name, b, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := st.d.commit.conn.ExecContext(t.Context(), `PRAGMA shrink_memory`); err != nil { // as when another process has written
-			t.Fatal(err)
-		}
+		st.flipLive(t, func(b []byte) int { return st.bytesOf(t, "key5")(b) + offset })
 		for i := range 9 {
 			st.put(t, s, fmt.Sprint("more", i))
 		}
@@ -565,29 +574,19 @@ func TestRebuildReplays(t *testing.T) {
 // TestBackupSettles makes a backup, after which a power cut takes what was not synced, and catalog.db is lost.
 func TestBackupSettles(t *testing.T) {
 	for _, how := range []string{"by hand", "rebuild"} {
-		p := newTap(t)
-		var synced atomic.Bool
-		p.on = func(c call) error {
-			if c.do == "sync" && c.name == "packs/1.1" {
-				synced.Store(true)
-			}
-			return nil
-		}
+		p, syncs := packSyncs(t)
 		dir := ramDir(t)
-		d, err := Open(t.Context(), dir, Options{fs: tapFS{osFS(dir), p}, idle: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		st := redoStore{dir: dir, d: d, want: make(map[string][]byte)}
-		st.put(t, newStore(t, d), "key")
-		if synced.Load() {
+		st, s := emptyRedoStore(t, dir, Options{fs: tapFS{osFS(dir), p}})
+		d := st.d
+		st.put(t, s, "key")
+		if syncs.Load() != 0 {
 			t.Fatal("the pack was synced before the backup")
 		}
 		var backup bytes.Buffer
 		if err := d.Backup(t.Context(), &backup, nil); err != nil {
 			t.Fatal(err)
 		}
-		if !synced.Load() {
+		if syncs.Load() == 0 {
 			t.Error("the pack was not synced")
 		}
 		st.verify(t, d, 1)

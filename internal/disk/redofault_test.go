@@ -24,9 +24,8 @@ func TestSettleBesideNewPack(t *testing.T) {
 	fs := &lossy{fsys: osFS(dir), dir: dir}
 	held := &heldFS{fsys: fs, reached: make(chan struct{}), released: make(chan struct{})}
 	var warned []string
-	d := opened(t, dir, Options{fs: held, idle: true, packSize: 10_000, Warn: func(text string) { warned = append(warned, text) }})
-	st := redoStore{dir: dir, d: d, want: make(map[string][]byte)}
-	s := newStore(t, d)
+	st, s := emptyRedoStore(t, dir, Options{fs: held, packSize: 10_000, Warn: func(text string) { warned = append(warned, text) }})
+	d := st.d
 	for i := range 3 { // the pack is full then, and owes
 		st.put(t, s, fmt.Sprint("key", i))
 	}
@@ -66,16 +65,12 @@ func TestSettleBesideNewPack(t *testing.T) {
 // turns is a store in which two processes have stored objects in turn, of which the second has died.
 func turns(t *testing.T, fs fsys, dir string) redoStore {
 	t.Helper()
-	st := redoStore{dir: dir, want: make(map[string][]byte)}
-	var err error
-	if st.d, err = Open(t.Context(), dir, Options{fs: fs, idle: true}); err != nil {
-		t.Fatal(err)
-	}
+	st, mine := emptyRedoStore(t, dir, Options{fs: fs})
 	other, err := Open(t.Context(), dir, Options{fs: fs, idle: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	mine, theirs := newStore(t, st.d), object.New(other, object.Config{})
+	theirs := object.New(other, object.Config{})
 	for i := range 6 {
 		st.put(t, mine, fmt.Sprint("mine", i))
 		st.put(t, theirs, fmt.Sprint("theirs", i))
@@ -130,15 +125,11 @@ func TestReplaySyncsOnce(t *testing.T) {
 func TestCloseHeals(t *testing.T) {
 	dir := ramDir(t)
 	fs := &lossy{fsys: osFS(dir), dir: dir}
-	d, err := Open(t.Context(), dir, Options{fs: fs, idle: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	st := redoStore{dir: dir, d: d, want: make(map[string][]byte)}
-	st.put(t, newStore(t, d), "key")
+	st, s := emptyRedoStore(t, dir, Options{fs: fs})
+	st.put(t, s, "key")
 	other := reopened(t, dir)
 	fs.fails.Store(true)
-	if err := d.Close(); !errors.Is(err, errNoSync) {
+	if err := st.d.Close(); !errors.Is(err, errNoSync) {
 		t.Errorf("closed: %v", err)
 	}
 	st.verify(t, other, 0)
@@ -149,34 +140,14 @@ func TestCloseHeals(t *testing.T) {
 func TestTornPackIsNotSyncedAgain(t *testing.T) {
 	dir := ramDir(t)
 	fs := &lossy{fsys: osFS(dir), dir: dir}
-	d, err := Open(t.Context(), dir, Options{fs: fs, idle: true, Warn: func(string) {}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	st := redoStore{dir: dir, d: d, want: make(map[string][]byte)}
-	s := newStore(t, d)
+	st, s := emptyRedoStore(t, dir, Options{fs: fs, Warn: func(string) {}})
+	d := st.d
 	for i := range 12 {
 		st.put(t, s, fmt.Sprint("key", i))
 	}
-	d.commit.cutLog(t.Context())
-	name := filepath.Join(dir, "catalog.db")
-	b, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	last := bytes.Index(b, st.want["key11"][:100])
-	if last < 0 {
-		t.Fatal("the last row is not in catalog.db")
-	}
-	b[last] ^= 1
-	if err := os.WriteFile(name, b, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := d.commit.conn.ExecContext(t.Context(), `PRAGMA shrink_memory`); err != nil {
-		t.Fatal(err)
-	}
+	st.flipLive(t, st.bytesOf(t, "key11"))
 	fs.fails.Store(true)
-	_, err = s.Put(t.Context(), "bucket", "refused", bytes.NewReader(randomBytes(3000, 99)), object.PutOptions{})
+	_, err := s.Put(t.Context(), "bucket", "refused", bytes.NewReader(randomBytes(3000, 99)), object.PutOptions{})
 	fs.fails.Store(false)
 	if !errors.Is(err, errNoSync) {
 		t.Fatalf("put whose sync failed: %v", err)
@@ -367,19 +338,11 @@ func TestRotOfRedoWithManyIDs(t *testing.T) {
 			if n := count(t, st.d, `SELECT count(*) FROM dbstat WHERE name = 'redo' AND pagetype = 'leaf'`); n < 2 {
 				t.Fatalf("redo has %d leaves", n)
 			}
-			page := count(t, st.d, c.page)
+			page := int(count(t, st.d, c.page))
 			st.d.commit.cutLog(t.Context())
 			abandon(t, st.d)
 			st.lose(t)
-			name := filepath.Join(st.dir, "catalog.db")
-			b, err := os.ReadFile(name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			b[(page-1)*dbPage+100] ^= 1
-			if err := os.WriteFile(name, b, 0o600); err != nil {
-				t.Fatal(err)
-			}
+			st.flip(t, func([]byte) int { return (page-1)*dbPage + 100 })
 			var warned []string
 			d, err := Open(t.Context(), st.dir, Options{idle: true, Warn: func(text string) { warned = append(warned, text) }})
 			if err != nil {

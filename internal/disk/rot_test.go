@@ -191,9 +191,14 @@ func (st rotStore) list(ctx context.Context, d *Driver) (keys []string, err erro
 // change rewrites a file of the store.
 func (st rotStore) change(t *testing.T, name string, f func([]byte) []byte) {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join(st.dir, name))
+	changeFile(t, filepath.Join(st.dir, name), f)
+}
+
+func changeFile(t *testing.T, path string, f func([]byte) []byte) {
+	t.Helper()
+	b, err := os.ReadFile(path)
 	if err == nil {
-		err = os.WriteFile(filepath.Join(st.dir, name), f(b), 0o600)
+		err = os.WriteFile(path, f(b), 0o600)
 	}
 	if err != nil {
 		t.Fatal(err)
