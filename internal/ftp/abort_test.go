@@ -6,6 +6,8 @@ import (
 	"net"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	ftpserver "github.com/fclairamb/ftpserverlib"
 )
@@ -43,11 +45,32 @@ func TestAbortWithoutData(t *testing.T) {
 	for command, want := range map[string]error{"STOR": io.EOF, "ABOR": errAborted} {
 		near, far := net.Pipe()
 		u := &upload{operation: &operation{session: newSession(r.door, near)}, cc: said{command: command}}
-		if err := u.ended(); !errors.Is(err, want) {
+		if err := u.ended(nil); !errors.Is(err, want) {
 			t.Errorf("%s: %v", command, err)
 		}
 		_, _ = near.Close(), far.Close()
 	}
+}
+
+// ftpserverlib says that ABOR came before it answers it, which it does as a transfer's only when the transfer has not ended before.
+func TestAbortIsAnsweredFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &Server{cfg: Config{StallTimeout: time.Minute}}
+		control, _ := net.Pipe()
+		here, _ := net.Pipe()
+		data := newDataConn(s, here)
+		u := &upload{operation: &operation{session: newSession(s, control)}, cc: said{command: "ABOR"}}
+		ended := make(chan error, 1)
+		go func() { ended <- u.ended(data) }()
+		<-time.After(time.Hour)
+		if len(ended) > 0 {
+			t.Error("the transfer ended by itself")
+		}
+		_ = data.Close()
+		if err := <-ended; !errors.Is(err, errAborted) {
+			t.Error(err)
+		}
+	})
 }
 
 // ABOR may come as urgent data, whole or in part, with Telnet's signals before it.

@@ -69,7 +69,7 @@ func TestSlowReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &Server{cfg: Config{StallTimeout: time.Minute}}
 		here, there := net.Pipe()
-		c := &dataConn{Conn: here, s: s}
+		c := newDataConn(s, here)
 		got := make(chan int)
 		go func() {
 			n, buf := 0, make([]byte, 10)
@@ -97,7 +97,7 @@ func TestStalledReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &Server{cfg: Config{StallTimeout: time.Minute}}
 		here, there := net.Pipe()
-		c := &dataConn{Conn: here, s: s}
+		c := newDataConn(s, here)
 		go func() {
 			for range 3 {
 				<-time.After(50 * time.Second)

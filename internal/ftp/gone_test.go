@@ -25,7 +25,7 @@ func TestEndOfTheDataComesFirst(t *testing.T) {
 			conn := &controlConn{Conn: here}
 			u := &upload{operation: &operation{session: &session{conn: conn, ctx: t.Context()}}, cc: stubContext{}}
 			time.AfterFunc(time.Millisecond, func() { conn.ended.Store(c.gone) })
-			if err := u.ended(); !errors.Is(err, c.want) {
+			if err := u.ended(nil); !errors.Is(err, c.want) {
 				t.Errorf("%s: %v", name, err)
 			}
 		})

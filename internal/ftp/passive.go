@@ -54,7 +54,7 @@ func (p *lease) wait() {
 		_ = conn.Close()
 		return
 	}
-	data := &dataConn{Conn: conn, s: p.s}
+	data := newDataConn(p.s, conn)
 	p.s.dataConns.add(data)
 	p.got <- data
 }
@@ -105,7 +105,13 @@ type dataConn struct {
 	s *Server
 	// refused says that the client sends more than is read. Set before Close.
 	refused bool
-	ended   bool // Read said that nothing more comes; for who reads
+	ended   bool          // Read said that nothing more comes; for who reads
+	closed  chan struct{} // closed by the first Close
+	once    sync.Once
+}
+
+func newDataConn(s *Server, conn net.Conn) *dataConn {
+	return &dataConn{Conn: conn, s: s, closed: make(chan struct{})}
 }
 
 // refusedTime is for how long what a client still sends of a refused upload is taken and dropped.
@@ -161,6 +167,7 @@ func (c *dataConn) arrived() uint64 { return tcpInfo(c.Conn).Bytes_acked }
 // Close implements net.Conn. To a client that still sends it would be a reset, and many take that for a bad network and begin anew, for
 // ever, instead of reading the answer. So what comes is dropped for a while.
 func (c *dataConn) Close() error {
+	c.once.Do(func() { close(c.closed) })
 	if c.refused {
 		c.refused = false
 		if c.SetReadDeadline(time.Now().Add(refusedTime)) == nil {

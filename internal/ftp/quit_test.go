@@ -88,7 +88,7 @@ func TestQuitBehindTheData(t *testing.T) {
 		cc.command.Store("STOR")
 		u := &upload{operation: &operation{session: &session{conn: &controlConn{Conn: here}, ctx: t.Context()}}, cc: cc}
 		time.AfterFunc(settleTime/2, func() { cc.command.Store("QUIT") })
-		if err := u.ended(); !errors.Is(err, errQuit) || !cc.closed {
+		if err := u.ended(nil); !errors.Is(err, errQuit) || !cc.closed {
 			t.Error(err, cc.closed)
 		}
 	})

@@ -169,7 +169,7 @@ func (u *upload) store(r io.Reader) error {
 		return err
 	}
 	defer give()
-	if err := u.givenUp(); err != nil { // while it waited
+	if err := u.givenUp(r); err != nil { // while it waited
 		return err
 	}
 	if u.offset == 0 {
@@ -204,7 +204,7 @@ func (s *source) Read(p []byte) (int, error) {
 		return n, nil
 	case errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
 		if s.err = cutOff(s.r); s.err == nil {
-			s.err = s.u.ended()
+			s.err = s.u.ended(s.r)
 		}
 	default:
 		s.err = dataError(err)
@@ -225,7 +225,7 @@ func cutOff(r io.Reader) error {
 }
 
 // ended is io.EOF when the client is still there some time after its data connection has ended.
-func (u *upload) ended() error {
+func (u *upload) ended(r io.Reader) error {
 	timer := time.NewTimer(settleFor(u.conn.roundTrip()))
 	defer timer.Stop()
 	select {
@@ -236,7 +236,7 @@ func (u *upload) ended() error {
 	if u.conn.gone() {
 		return errGone
 	}
-	if err := u.givenUp(); err != nil {
+	if err := u.givenUp(r); err != nil {
 		return err
 	}
 	return io.EOF
@@ -245,10 +245,18 @@ func (u *upload) ended() error {
 // givenUp is not nil when the client has said that it does not wait for the file to be stored. ftpserverlib reads these commands, and no
 // others, while a transfer goes on. To QUIT, which a program sends that cleans up after an error of its own, the end of the session is all
 // the answer: another one would take the place of that error.
-func (u *upload) givenUp() error {
+func (u *upload) givenUp(r io.Reader) error {
 	switch u.cc.GetLastCommand() {
 	case "ABOR":
-		return errAborted // which ftpserverlib has answered already, though there was no connection left to break off
+		// ftpserverlib closes the data connection and answers 426 and 226. A transfer that ended by itself before that would be answered
+		// as one that failed.
+		if c, ok := dataConnOf(r); ok {
+			select {
+			case <-c.closed:
+			case <-u.ctx.Done():
+			}
+		}
+		return errAborted
 	case "QUIT":
 		_ = u.cc.Close()
 		return errQuit
