@@ -52,25 +52,69 @@ func TestAbortWithoutData(t *testing.T) {
 	}
 }
 
+// sentAll is a data connection that its client has ended.
+type sentAll struct{ net.Conn }
+
+func (sentAll) Read([]byte) (int, error) { return 0, io.EOF }
+
 // ftpserverlib says that ABOR came before it answers it, which it does as a transfer's only when the transfer has not ended before.
 func TestAbortIsAnsweredFirst(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := &Server{cfg: Config{StallTimeout: time.Minute}}
-		control, _ := net.Pipe()
-		here, _ := net.Pipe()
-		data := newDataConn(s, here)
-		u := &upload{operation: &operation{session: newSession(s, control)}, cc: said{command: "ABOR"}}
-		ended := make(chan error, 1)
-		go func() { ended <- u.ended(data) }()
-		<-time.After(time.Hour)
-		if len(ended) > 0 {
-			t.Error("the transfer ended by itself")
-		}
+	for want, end := range map[error]func(*dataConn, *session){
+		errAborted: func(c *dataConn, _ *session) { _ = c.Close() },
+		errClosing: func(_ *dataConn, x *session) { x.stop(errClosing) },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &Server{cfg: Config{StallTimeout: time.Minute}}
+			control, _ := net.Pipe()
+			here, _ := net.Pipe()
+			data, x := newDataConn(s, sentAll{here}), newSession(s, control)
+			content := &source{u: &upload{operation: &operation{session: x}, cc: said{command: "ABOR"}}, r: data}
+			ended := make(chan error, 1)
+			go func() {
+				_, err := content.Read(make([]byte, 1))
+				ended <- err
+			}()
+			<-time.After(time.Hour)
+			if len(ended) > 0 {
+				t.Error("the transfer ended by itself")
+			}
+			end(data, x)
+			if err := <-ended; !errors.Is(err, want) {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// What was aborted is not stored, and QUIT is answered then, whatever command comes while the upload waits for its turn.
+func TestAbortBeforeTheTurn(t *testing.T) {
+	r := newRig(t)
+	for range cap(r.door.small.all) {
+		r.door.small.all <- struct{}{}
+	}
+	for _, next := range []struct {
+		command string
+		code    int
+	}{{"STAT", 211}, {"XYZ", 500}, {"QUIT", 221}} {
+		c := r.login()
+		data := c.begin("STOR /bkt/f")
+		_, _ = io.WriteString(data, "half")
 		_ = data.Close()
-		if err := <-ended; !errors.Is(err, errAborted) {
-			t.Error(err)
+		r.until("it waits", func() bool { return len(r.door.small.of.Users()) == 1 })
+		c.cmd(426, "ABOR")
+		c.read(226)
+		c.send("%s", next.command)
+		r.heard(next.command)
+		<-r.door.small.all
+		c.read(next.code)
+		r.until("it has ended", func() bool { return len(r.door.small.of.Users()) == 0 })
+		_ = c.conn.Close()
+		<-r.door.idle()
+		if got := r.keys(); got != "" {
+			t.Errorf("%q is stored", got)
 		}
-	})
+		r.door.small.all <- struct{}{}
+	}
 }
 
 // ABOR may come as urgent data, whole or in part, with Telnet's signals before it.

@@ -182,6 +182,16 @@ func (c *dataConn) Close() error {
 	return c.Conn.Close()
 }
 
+// isClosed says whether Close was called.
+func (c *dataConn) isClosed() bool {
+	select {
+	case <-c.closed:
+		return true
+	default:
+		return false
+	}
+}
+
 // closers are things to be closed when the server is.
 type closers[T interface {
 	comparable

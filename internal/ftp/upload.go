@@ -246,18 +246,22 @@ func (u *upload) ended(r io.Reader) error {
 // others, while a transfer goes on. To QUIT, which a program sends that cleans up after an error of its own, the end of the session is all
 // the answer: another one would take the place of that error.
 func (u *upload) givenUp(r io.Reader) error {
-	switch u.cc.GetLastCommand() {
-	case "ABOR":
+	data, ok := dataConnOf(r)
+	switch command := u.cc.GetLastCommand(); {
+	case ok && data.isClosed(): // ABOR did that, whatever came since
+		return errAborted
+	case command == "ABOR":
 		// ftpserverlib closes the data connection and answers 426 and 226. A transfer that ended by itself before that would be answered
 		// as one that failed.
-		if c, ok := dataConnOf(r); ok {
+		if ok {
 			select {
-			case <-c.closed:
+			case <-data.closed:
 			case <-u.ctx.Done():
+				return context.Cause(u.ctx)
 			}
 		}
 		return errAborted
-	case "QUIT":
+	case command == "QUIT":
 		_ = u.cc.Close()
 		return errQuit
 	}
